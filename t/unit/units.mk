@@ -1,0 +1,24 @@
+# One line for each test:
+#
+#   UNIT_<name> = <sources>
+#
+# builds t/unit/<name>_test.c, together with the sources, into
+# build/unit/<name>_test.  A source with a folder ("proto/ngx_stomp_ws.c") is
+# one of ngx_stomp_module/, one without ("stub.c") stands in t/unit/.  The
+# test sees only the headers of the layers whose sources it names, and of the
+# layers below them.  UNIT_CFLAGS_<name> and UNIT_LIBS_<name> add flags.
+#
+# A test is a cmocka program that runs one group of tests: with two, its TAP
+# would have two plans.  nginx's own .c files are not there to be linked
+# (distributions package its headers only); what a test needs of them is
+# written in a stub.
+
+UNIT_utf8 = proto/ngx_stomp_utf8.c unit_guard.c
+UNIT_json = proto/ngx_stomp_json.c proto/ngx_stomp_utf8.c unit_guard.c
+UNIT_ws = proto/ngx_stomp_ws.c proto/ngx_stomp_utf8.c ws_feed.c unit_guard.c
+UNIT_ws_accept = proto/ngx_stomp_ws_accept.c ngx_stub.c unit_guard.c
+UNIT_header = proto/ngx_stomp_header.c unit_guard.c
+UNIT_serialize = proto/ngx_stomp_serialize.c proto/ngx_stomp_header.c \
+    unit_guard.c
+UNIT_parse = proto/ngx_stomp_parse.c proto/ngx_stomp_header.c \
+    proto/ngx_stomp_utf8.c parse_feed.c unit_guard.c
