@@ -1,0 +1,569 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stomp_broker.h>
+#include <ngx_stomp_broker_private.h>
+
+
+/* sections that look for memory before a publisher is refused */
+#define NGX_STOMP_RECLAIM_MAX  64
+
+
+static ngx_stomp_broker_t *ngx_stomp_broker_find(void *addr);
+static void ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b);
+
+
+/* brokers of this process, one for each zone that it has seen */
+
+static struct {
+    ngx_stomp_broker_t  **items;
+    ngx_uint_t            n;
+} ngx_stomp_brokers;
+
+
+ngx_stomp_broker_t *
+ngx_stomp_broker_create(ngx_stomp_broker_conf_t *conf, ngx_log_t *log)
+{
+    ngx_stomp_broker_t  *b, **items;
+
+    b = ngx_stomp_broker_find(conf->zone_addr);
+
+    if (b != NULL) {
+        b->conf = conf;
+        b->log = log;
+        return b;
+    }
+
+    items = ngx_alloc((ngx_stomp_brokers.n + 1) * sizeof(void *), log);
+    if (items == NULL) {
+        return NULL;
+    }
+
+    b = ngx_calloc(sizeof(ngx_stomp_broker_t), log);
+    if (b == NULL) {
+        ngx_free(items);
+        return NULL;
+    }
+
+    b->conf = conf;
+    b->log = log;
+    b->slot = NGX_STOMP_SLOT_NONE;
+
+    if (ngx_stomp_zone_open(&b->zone, conf->zone_addr, conf->mutex,
+                            ngx_stomp_slot_pid_alive)
+        != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "zone of stomp_broker \"%V\" has an unknown layout, "
+                      "the broker is out of service", &conf->name);
+        ngx_free(items);
+        ngx_free(b);
+        return NULL;
+    }
+
+    if (ngx_stomp_brokers.items != NULL) {
+        ngx_memcpy(items, ngx_stomp_brokers.items,
+                   ngx_stomp_brokers.n * sizeof(void *));
+        ngx_free(ngx_stomp_brokers.items);
+    }
+
+    items[ngx_stomp_brokers.n++] = b;
+    ngx_stomp_brokers.items = items;
+
+    return b;
+}
+
+
+static ngx_stomp_broker_t *
+ngx_stomp_broker_find(void *addr)
+{
+    ngx_uint_t           i;
+    ngx_stomp_broker_t  *b;
+
+    for (i = 0; i < ngx_stomp_brokers.n; i++) {
+        b = ngx_stomp_brokers.items[i];
+
+        if (!b->closed && (void *) b->zone.sh == addr) {
+            return b;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_stomp_broker_attach(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t            slot, done;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *own;
+
+    slot = ngx_stomp_slot_own();
+
+    if (slot == NGX_STOMP_SLOT_NONE || b->slot != NGX_STOMP_SLOT_NONE) {
+        return;
+    }
+
+    zone = &b->zone;
+    own = &zone->sh->slots[slot];
+    b->generation = ngx_stomp_slot_generation(slot);
+
+    do {
+        ngx_stomp_zone_lock(zone);
+
+        done = (ngx_stomp_slot_reap_locked(zone, own) == NGX_OK);
+
+        if (done) {
+            ngx_stomp_set(zone, &own->generation, b->generation);
+            ngx_stomp_set(zone, &own->pid, (uint32_t) ngx_pid);
+            ngx_stomp_set64(zone, &own->drained, zone->sh->sequence);
+            ngx_stomp_set(zone, &own->state, NGX_STOMP_SLOT_LIVE);
+        }
+
+        ngx_stomp_broker_unlock(b);
+
+    } while (!done);
+
+    b->slot = slot;
+}
+
+
+void
+ngx_stomp_broker_detach(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t            done;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *own;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return;
+    }
+
+    zone = &b->zone;
+    own = &zone->sh->slots[b->slot];
+
+    do {
+        ngx_stomp_zone_lock(zone);
+
+        ngx_stomp_broker_count_locked(b);
+        done = (ngx_stomp_slot_reap_locked(zone, own) == NGX_OK);
+
+        ngx_stomp_broker_unlock(b);
+
+    } while (!done);
+
+    b->slot = NGX_STOMP_SLOT_NONE;
+}
+
+
+void
+ngx_stomp_broker_unlock(ngx_stomp_broker_t *b)
+{
+    ngx_stomp_zone_unlock(&b->zone);
+
+    if (b->zone.overflow) {
+        b->zone.overflow = 0;
+
+        ngx_log_error(NGX_LOG_ALERT, b->log, 0,
+                      "undo log of stomp_broker \"%V\" was too short",
+                      &b->conf->name);
+    }
+}
+
+
+/* adds up what this process has counted without the lock */
+
+static void
+ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b)
+{
+    ngx_stomp_counters_sh_t  *counters;
+
+    counters = &b->zone.sh->counters;
+
+    counters->delivered += b->delivered;
+    counters->dropped += b->dropped;
+    counters->refused += b->refused;
+
+    b->delivered = 0;
+    b->dropped = 0;
+    b->refused = 0;
+}
+
+
+u_char *
+ngx_stomp_broker_message_id(ngx_stomp_broker_t *b, u_char *buf,
+    uint64_t sequence)
+{
+    return ngx_sprintf(buf, "%016xL-%uL", b->zone.sh->epoch, sequence);
+}
+
+
+ngx_int_t
+ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
+    ngx_stomp_interest_t *in)
+{
+    uint32_t                  hash;
+    ngx_uint_t                tries;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_interest_sh_t  *sh;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return NGX_DECLINED;
+    }
+
+    zone = &b->zone;
+    hash = ngx_stomp_dest_hash(zone, name);
+
+    for (tries = 0; tries < 2; tries++) {
+
+        ngx_stomp_zone_lock(zone);
+
+        in->interest = ngx_stomp_interest_add_locked(zone, name, hash,
+                                                     b->slot);
+        if (in->interest) {
+            sh = ngx_stomp_zone_ptr(zone, in->interest);
+            dest = ngx_stomp_zone_ptr(zone, sh->dest);
+
+            in->destination = dest->id;
+            in->from = zone->sh->sequence;
+
+            ngx_stomp_broker_unlock(b);
+
+            return NGX_OK;
+        }
+
+        ngx_stomp_zone_rollback(zone);
+        ngx_stomp_broker_unlock(b);
+
+        ngx_stomp_broker_reclaim(b);
+    }
+
+    return NGX_BUSY;
+}
+
+
+void
+ngx_stomp_broker_unsubscribe(ngx_stomp_broker_t *b, uint32_t interest,
+    uint32_t count)
+{
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return;
+    }
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    ngx_stomp_interest_remove_locked(&b->zone, interest, count);
+
+    ngx_stomp_broker_unlock(b);
+}
+
+
+ngx_int_t
+ngx_stomp_broker_drain(ngx_stomp_broker_t *b)
+{
+    uint32_t              delivery;
+    uint64_t              drained;
+    ngx_uint_t            overrun, rest;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *own;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return NGX_OK;
+    }
+
+    zone = &b->zone;
+    own = &zone->sh->slots[b->slot];
+
+    ngx_stomp_zone_lock(zone);
+
+    ngx_stomp_broker_count_locked(b);
+    ngx_stomp_inbox_release_locked(zone, own, &own->inhand,
+                                   NGX_STOMP_DRAIN_MAX);
+
+    overrun = own->overrun;
+    drained = own->drained;
+    delivery = 0;
+
+    if (overrun) {
+        ngx_stomp_inbox_release_locked(zone, own, &own->inbox,
+                                       NGX_STOMP_REAP_MAX);
+
+        /* publishers pass this worker over until all is given back */
+
+        if (own->inbox == 0) {
+            ngx_stomp_set64(zone, &own->drained, zone->sh->sequence);
+            ngx_stomp_set(zone, &own->overrun, 0);
+        }
+
+    } else if (own->inhand == 0) {
+        delivery = ngx_stomp_inbox_take_locked(zone, own,
+                                               NGX_STOMP_DRAIN_MAX);
+    }
+
+    rest = (own->inbox != 0 || own->inhand != 0);
+
+    if (own->awake != (uint32_t) rest) {
+        ngx_stomp_set(zone, &own->awake, (uint32_t) rest);
+    }
+
+    overrun = overrun && own->overrun == 0;
+
+    ngx_stomp_broker_unlock(b);
+
+    if (overrun) {
+        ngx_log_error(NGX_LOG_WARN, b->log, 0,
+                      "this worker was too slow for stomp_broker \"%V\": its "
+                      "inbox went over its limit, sessions that missed a "
+                      "message are closed", &b->conf->name);
+
+        b->overrun(b->data, drained);
+    }
+
+    if (delivery) {
+        ngx_stomp_broker_hand(b, delivery);
+    }
+
+    return rest ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* the list and the messages don't change as long as this process holds them */
+
+void
+ngx_stomp_broker_hand(ngx_stomp_broker_t *b, uint32_t offset)
+{
+    uint32_t                  message;
+    ngx_stomp_message_t       m;
+    ngx_stomp_delivery_sh_t  *delivery;
+
+    while (offset) {
+        delivery = ngx_stomp_zone_ptr(&b->zone, offset);
+
+        message = delivery->message;
+
+        while (message) {
+            message = ngx_stomp_message_open(&b->zone, message, &m);
+            b->deliver(b->data, &m);
+        }
+
+        offset = delivery->next;
+    }
+}
+
+
+void
+ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t            i, n, limbo;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *slot;
+
+    zone = &b->zone;
+    n = 0;
+
+    /* each unlock gives a slice of what was freed back */
+
+    do {
+        ngx_stomp_zone_lock(zone);
+
+        if (b->slot != NGX_STOMP_SLOT_NONE) {
+            slot = &zone->sh->slots[b->slot];
+            ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
+                                           NGX_STOMP_DRAIN_MAX);
+        }
+
+        for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
+            slot = &zone->sh->slots[i];
+
+            if (slot->overrun && slot->inbox) {
+                ngx_stomp_inbox_release_locked(zone, slot, &slot->inbox,
+                                               NGX_STOMP_REAP_MAX);
+                break;
+            }
+        }
+
+        limbo = (zone->sh->arena.limbo != 0);
+
+        ngx_stomp_broker_unlock(b);
+
+    } while (limbo && ++n < NGX_STOMP_RECLAIM_MAX);
+}
+
+
+uint32_t
+ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
+    ngx_stomp_session_info_t *info)
+{
+    u_char                  *p;
+    size_t                   size;
+    uint32_t                 offset;
+    ngx_stomp_zone_t        *zone;
+    ngx_stomp_slot_sh_t     *own;
+    ngx_stomp_session_sh_t  *session, *first;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return 0;
+    }
+
+    zone = &b->zone;
+    own = &zone->sh->slots[b->slot];
+
+    info->addr.len = ngx_min(info->addr.len, NGX_STOMP_SESSION_TEXT_MAX);
+    info->user.len = ngx_min(info->user.len, NGX_STOMP_SESSION_TEXT_MAX);
+
+    size = offsetof(ngx_stomp_session_sh_t, text)
+           + info->addr.len + info->user.len;
+
+    ngx_stomp_zone_lock(zone);
+
+    offset = ngx_stomp_alloc_locked(zone, size);
+
+    if (offset == 0) {
+        ngx_stomp_zone_rollback(zone);
+        ngx_stomp_broker_unlock(b);
+        return 0;
+    }
+
+    session = ngx_stomp_zone_ptr(zone, offset);
+
+    session->next = own->sessions;
+    session->prev = 0;
+    session->id = info->id;
+    session->since = (uint64_t) info->since;
+    session->addr_len = (uint16_t) info->addr.len;
+    session->user_len = (uint16_t) info->user.len;
+    p = ngx_cpymem(session->text, info->addr.data, info->addr.len);
+    ngx_memcpy(p, info->user.data, info->user.len);
+
+    if (session->next) {
+        first = ngx_stomp_zone_ptr(zone, session->next);
+        ngx_stomp_set(zone, &first->prev, offset);
+    }
+
+    ngx_stomp_set(zone, &own->sessions, offset);
+    ngx_stomp_set(zone, &own->nsessions, own->nsessions + 1);
+
+    ngx_stomp_broker_unlock(b);
+
+    return offset;
+}
+
+
+void
+ngx_stomp_broker_session_remove(ngx_stomp_broker_t *b, uint32_t session)
+{
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return;
+    }
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    ngx_stomp_session_free_locked(&b->zone, &b->zone.sh->slots[b->slot],
+                                  session);
+    ngx_stomp_broker_unlock(b);
+}
+
+
+ngx_int_t
+ngx_stomp_broker_missed(ngx_stomp_broker_t *b, uint32_t interest,
+    uint64_t drained)
+{
+    ngx_int_t                 rc;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_interest_sh_t  *in;
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    in = ngx_stomp_zone_ptr(&b->zone, interest);
+    dest = ngx_stomp_zone_ptr(&b->zone, in->dest);
+
+    rc = (dest->last > drained) ? NGX_OK : NGX_DECLINED;
+
+    ngx_stomp_broker_unlock(b);
+
+    return rc;
+}
+
+
+uint32_t
+ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
+{
+    uint32_t              hash, n;
+    ngx_stomp_dest_sh_t  *dest;
+
+    hash = ngx_stomp_dest_hash(&b->zone, name);
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    dest = ngx_stomp_dest_lookup_locked(&b->zone, name, hash);
+    n = (dest != NULL) ? dest->subscribers : 0;
+
+    ngx_stomp_broker_unlock(b);
+
+    return n;
+}
+
+
+void
+ngx_stomp_broker_stat(ngx_stomp_broker_t *b, ngx_stomp_stat_t *stat)
+{
+    ngx_uint_t                i;
+    ngx_stomp_zone_sh_t      *sh;
+    ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_worker_stat_t  *worker;
+
+    ngx_memzero(stat, sizeof(ngx_stomp_stat_t));
+
+    sh = b->zone.sh;
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    ngx_stomp_broker_count_locked(b);
+
+    stat->epoch = sh->epoch;
+    stat->size = b->conf->zone_size;
+    stat->used = ngx_stomp_arena_used_locked(&b->zone);
+    stat->pages_free = sh->arena.nfree;
+    stat->destinations = sh->ndestinations;
+    stat->published = sh->counters.published;
+    stat->delivered = sh->counters.delivered;
+    stat->dropped = sh->counters.dropped;
+    stat->refused = sh->counters.refused;
+    stat->recovered = sh->counters.recovered;
+
+    for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
+        slot = &sh->slots[i];
+
+        if (slot->state == NGX_STOMP_SLOT_FREE) {
+            continue;
+        }
+
+        stat->sessions += slot->nsessions;
+        stat->subscriptions += slot->nsubscriptions;
+
+        if (slot->state == NGX_STOMP_SLOT_LIVE) {
+            worker = &stat->workers[stat->nworkers++];
+
+            worker->pid = slot->pid;
+            worker->slot = (uint32_t) i;
+            worker->sessions = slot->nsessions;
+            worker->subscriptions = slot->nsubscriptions;
+        }
+    }
+
+    ngx_stomp_broker_unlock(b);
+}
+
+
+ngx_uint_t
+ngx_stomp_broker_retired(ngx_stomp_broker_t *b)
+{
+    return b->zone.sh->retired;
+}

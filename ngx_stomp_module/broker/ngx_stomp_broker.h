@@ -1,0 +1,212 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_BROKER_H_INCLUDED_
+#define _NGX_STOMP_BROKER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stomp_dest.h>
+#include <ngx_stomp_message.h>
+#include <ngx_stomp_slot.h>
+
+
+/*
+ * A broker: destinations, subscriptions and messages that all workers share.
+ * The only header of this layer that the layers above include.  Each function
+ * takes the zone's lock itself; none of them is called with it held.
+ */
+
+
+/* publications in one call */
+#define NGX_STOMP_BATCH_MAX  1000
+
+
+typedef struct ngx_stomp_broker_s  ngx_stomp_broker_t;
+
+
+/* what the configuration says; lives as long as its cycle */
+
+typedef struct {
+    ngx_str_t             name;
+    ngx_array_t           topics;          /* of ngx_str_t, prefixes */
+    ngx_array_t           send;            /* of ngx_str_t, patterns */
+    size_t                zone_size;
+    size_t                inbox_size;      /* octets waiting for a worker */
+    void                 *zone_addr;       /* of the mapping's zone */
+    ngx_shmtx_t          *mutex;
+    ngx_stomp_broker_t   *broker;          /* this process's, or NULL */
+} ngx_stomp_broker_conf_t;
+
+
+/*
+ * A message for this worker's subscribers.  Called without the lock, in the
+ * order of sequence numbers; m is read within the call only.
+ */
+typedef void (*ngx_stomp_deliver_pt)(void *data, ngx_stomp_message_t *m);
+
+/*
+ * This worker was too slow, or stopped: messages to destinations were left
+ * out, those with a number above drained.  To close the sessions that may
+ * miss one; see ngx_stomp_broker_missed().
+ */
+typedef void (*ngx_stomp_overrun_pt)(void *data, uint64_t drained);
+
+
+/* a worker's broker; memory of the process, for the process's life */
+
+struct ngx_stomp_broker_s {
+    ngx_stomp_zone_t            zone;
+    ngx_stomp_broker_conf_t    *conf;
+    ngx_uint_t                  slot;      /* or NGX_STOMP_SLOT_NONE */
+    uint32_t                    generation;
+
+    ngx_stomp_deliver_pt        deliver;
+    ngx_stomp_overrun_pt        overrun;
+    void                       *data;
+
+    uint64_t                    delivered; /* not yet added to the counters */
+    uint64_t                    dropped;
+    uint64_t                    refused;
+
+    /* posted when this worker's own inbox has something */
+    ngx_event_t                *drain;
+
+    ngx_log_t                  *log;
+
+    ngx_uint_t                  nwake;     /* slots to be woken */
+    uint16_t                    wake[NGX_STOMP_SLOTS_MAX];
+
+    unsigned                    closed:1;  /* its zone is gone */
+};
+
+
+/* a subscription of this worker, as the zone counts it */
+
+typedef struct {
+    uint64_t                    destination;   /* its id */
+    uint64_t                    from;      /* deliver what is newer */
+    uint32_t                    interest;  /* private */
+} ngx_stomp_interest_t;
+
+
+typedef struct {
+    uint64_t                    id;
+    time_t                      since;
+    ngx_str_t                   addr;
+    ngx_str_t                   user;
+} ngx_stomp_session_info_t;
+
+
+typedef struct {
+    uint32_t                    pid;
+    uint32_t                    slot;
+    uint32_t                    sessions;
+    uint32_t                    subscriptions;
+} ngx_stomp_worker_stat_t;
+
+
+typedef struct {
+    uint64_t                    epoch;
+    size_t                      size;
+    size_t                      used;
+    size_t                      pages_free;
+    uint64_t                    sessions;
+    uint64_t                    subscriptions;
+    uint64_t                    destinations;
+    uint64_t                    published;
+    uint64_t                    delivered;
+    uint64_t                    dropped;
+    uint64_t                    refused;
+    uint64_t                    recovered;
+    ngx_uint_t                  nworkers;
+    ngx_stomp_worker_stat_t     workers[NGX_STOMP_SLOTS_MAX];
+} ngx_stomp_stat_t;
+
+
+/*
+ * Returns this process's broker for a configuration; an earlier cycle's is
+ * taken over if it has the same zone.  NULL: no memory, or the zone has
+ * another layout (logged).
+ */
+ngx_stomp_broker_t *ngx_stomp_broker_create(ngx_stomp_broker_conf_t *conf,
+    ngx_log_t *log);
+
+/*
+ * Makes the process's slot, which was claimed, live in the zone; what a
+ * former owner has left there is reaped first.
+ */
+void ngx_stomp_broker_attach(ngx_stomp_broker_t *b);
+
+/* Gives up the slot with all that it owns; nothing is delivered after it. */
+void ngx_stomp_broker_detach(ngx_stomp_broker_t *b);
+
+/*
+ * Publishes n messages, 1..NGX_STOMP_BATCH_MAX, in their order and under
+ * one lock: all or none.  Fills in subscribers and sequence of each.
+ * Messages that nobody hears take no memory.  This worker's subscribers may
+ * be served within the call.
+ * NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: this worker has no slot
+ * (yet), or there are too many messages for the number of workers.
+ */
+ngx_int_t ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *publications, ngx_uint_t n);
+
+/* Returns "<epoch>-<sequence>" in buf, of NGX_STOMP_MESSAGE_ID_MAX octets. */
+#define NGX_STOMP_MESSAGE_ID_MAX  (16 + 1 + NGX_INT64_LEN)
+
+u_char *ngx_stomp_broker_message_id(ngx_stomp_broker_t *b, u_char *buf,
+    uint64_t sequence);
+
+/*
+ * Counts one subscription of this worker to a destination, whose name has
+ * 1..NGX_STOMP_DESTINATION_MAX octets.
+ * NGX_OK: *in is filled;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot.
+ */
+ngx_int_t ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
+    ngx_stomp_interest_t *in);
+
+/* Takes back count subscriptions of one destination. */
+void ngx_stomp_broker_unsubscribe(ngx_stomp_broker_t *b, uint32_t interest,
+    uint32_t count);
+
+/*
+ * Records a session.  Returns its offset, to be given to
+ * ngx_stomp_broker_session_remove();  0: the zone is full or there is no slot.
+ */
+uint32_t ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
+    ngx_stomp_session_info_t *info);
+void ngx_stomp_broker_session_remove(ngx_stomp_broker_t *b, uint32_t session);
+
+/*
+ * One round of this worker's inbox: releases what the last one has delivered,
+ * takes a bounded number of messages and delivers them.
+ * NGX_OK: nothing is left;  NGX_AGAIN: call again, after other events.
+ */
+ngx_int_t ngx_stomp_broker_drain(ngx_stomp_broker_t *b);
+
+/*
+ * Looks for workers that died and takes a slice of what they owned.
+ * NGX_OK: nothing is left to reap;  NGX_AGAIN: call again.
+ */
+ngx_int_t ngx_stomp_broker_reap(ngx_stomp_broker_t *b);
+
+/* NGX_OK: destination of an interest had messages after that number. */
+ngx_int_t ngx_stomp_broker_missed(ngx_stomp_broker_t *b, uint32_t interest,
+    uint64_t drained);
+
+/* Returns the number of subscriptions to a destination, on all workers. */
+uint32_t ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name);
+
+/* Fills in all of stat. */
+void ngx_stomp_broker_stat(ngx_stomp_broker_t *b, ngx_stomp_stat_t *stat);
+
+/* Returns 1 if a reload has replaced or removed the zone. */
+ngx_uint_t ngx_stomp_broker_retired(ngx_stomp_broker_t *b);
+
+
+#endif /* _NGX_STOMP_BROKER_H_INCLUDED_ */

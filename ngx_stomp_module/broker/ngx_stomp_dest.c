@@ -1,0 +1,229 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stomp_dest.h>
+#include <ngx_stomp_hash.h>
+
+
+static ngx_stomp_dest_sh_t *ngx_stomp_dest_create_locked(
+    ngx_stomp_zone_t *zone, ngx_str_t *name, uint32_t hash);
+static void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_dest_sh_t *dest);
+
+
+#define ngx_stomp_dest_bucket(zone, hash)                                     \
+    (&(zone)->buckets[(hash) & ((zone)->sh->nbuckets - 1)])
+
+
+uint32_t
+ngx_stomp_dest_hash(ngx_stomp_zone_t *zone, ngx_str_t *name)
+{
+    return (uint32_t) ngx_stomp_hash(zone->sh->key, name->data, name->len);
+}
+
+
+ngx_stomp_dest_sh_t *
+ngx_stomp_dest_lookup_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
+    uint32_t hash)
+{
+    uint32_t              offset;
+    ngx_stomp_dest_sh_t  *dest;
+
+    offset = *ngx_stomp_dest_bucket(zone, hash);
+
+    while (offset) {
+        dest = ngx_stomp_zone_ptr(zone, offset);
+
+        if (dest->hash == hash
+            && dest->len == name->len
+            && ngx_memcmp(dest->name, name->data, name->len) == 0)
+        {
+            return dest;
+        }
+
+        offset = dest->next;
+    }
+
+    return NULL;
+}
+
+
+static ngx_stomp_dest_sh_t *
+ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
+    uint32_t hash)
+{
+    uint32_t              offset, *bucket;
+    ngx_stomp_dest_sh_t  *dest;
+
+    offset = ngx_stomp_alloc_locked(zone, offsetof(ngx_stomp_dest_sh_t, name)
+                                          + name->len);
+    if (offset == 0) {
+        return NULL;
+    }
+
+    dest = ngx_stomp_zone_ptr(zone, offset);
+    bucket = ngx_stomp_dest_bucket(zone, hash);
+
+    dest->next = *bucket;
+    dest->hash = hash;
+    dest->id = zone->sh->destination + 1;
+    dest->last = 0;
+    dest->interests = 0;
+    dest->subscribers = 0;
+    dest->kind = NGX_STOMP_KIND_TOPIC;
+    dest->len = (uint32_t) name->len;
+    ngx_memcpy(dest->name, name->data, name->len);
+
+    ngx_stomp_set64(zone, &zone->sh->destination, dest->id);
+    ngx_stomp_set(zone, &zone->sh->ndestinations, zone->sh->ndestinations + 1);
+    ngx_stomp_set(zone, bucket, offset);
+
+    return dest;
+}
+
+
+uint32_t
+ngx_stomp_interest_add_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
+    uint32_t hash, ngx_uint_t slot)
+{
+    uint32_t                  offset;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_slot_sh_t      *owner;
+    ngx_stomp_interest_sh_t  *in, *first;
+
+    owner = &zone->sh->slots[slot];
+    dest = ngx_stomp_dest_lookup_locked(zone, name, hash);
+
+    if (dest == NULL) {
+        dest = ngx_stomp_dest_create_locked(zone, name, hash);
+        if (dest == NULL) {
+            return 0;
+        }
+    }
+
+    /* at most one for each slot */
+
+    for (offset = dest->interests; offset; offset = in->next) {
+        in = ngx_stomp_zone_ptr(zone, offset);
+
+        if (in->slot == slot) {
+            ngx_stomp_set(zone, &in->count, in->count + 1);
+            goto count;
+        }
+    }
+
+    offset = ngx_stomp_alloc_locked(zone, sizeof(ngx_stomp_interest_sh_t));
+    if (offset == 0) {
+        return 0;
+    }
+
+    in = ngx_stomp_zone_ptr(zone, offset);
+
+    in->next = dest->interests;
+    in->prev = 0;
+    in->slot_next = owner->interests;
+    in->slot_prev = 0;
+    in->dest = ngx_stomp_zone_offset(zone, dest);
+    in->slot = (uint32_t) slot;
+    in->count = 1;
+
+    if (in->next) {
+        first = ngx_stomp_zone_ptr(zone, in->next);
+        ngx_stomp_set(zone, &first->prev, offset);
+    }
+
+    if (in->slot_next) {
+        first = ngx_stomp_zone_ptr(zone, in->slot_next);
+        ngx_stomp_set(zone, &first->slot_prev, offset);
+    }
+
+    ngx_stomp_set(zone, &dest->interests, offset);
+    ngx_stomp_set(zone, &owner->interests, offset);
+
+count:
+
+    ngx_stomp_set(zone, &dest->subscribers, dest->subscribers + 1);
+    ngx_stomp_set(zone, &owner->nsubscriptions, owner->nsubscriptions + 1);
+
+    return offset;
+}
+
+
+void
+ngx_stomp_interest_remove_locked(ngx_stomp_zone_t *zone, uint32_t interest,
+    uint32_t count)
+{
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_slot_sh_t      *owner;
+    ngx_stomp_interest_sh_t  *in, *other;
+
+    in = ngx_stomp_zone_ptr(zone, interest);
+    dest = ngx_stomp_zone_ptr(zone, in->dest);
+    owner = &zone->sh->slots[in->slot];
+
+    ngx_stomp_set(zone, &in->count, in->count - count);
+    ngx_stomp_set(zone, &dest->subscribers, dest->subscribers - count);
+    ngx_stomp_set(zone, &owner->nsubscriptions, owner->nsubscriptions - count);
+
+    if (in->count) {
+        return;
+    }
+
+    if (in->prev) {
+        other = ngx_stomp_zone_ptr(zone, in->prev);
+        ngx_stomp_set(zone, &other->next, in->next);
+
+    } else {
+        ngx_stomp_set(zone, &dest->interests, in->next);
+    }
+
+    if (in->next) {
+        other = ngx_stomp_zone_ptr(zone, in->next);
+        ngx_stomp_set(zone, &other->prev, in->prev);
+    }
+
+    if (in->slot_prev) {
+        other = ngx_stomp_zone_ptr(zone, in->slot_prev);
+        ngx_stomp_set(zone, &other->slot_next, in->slot_next);
+
+    } else {
+        ngx_stomp_set(zone, &owner->interests, in->slot_next);
+    }
+
+    if (in->slot_next) {
+        other = ngx_stomp_zone_ptr(zone, in->slot_next);
+        ngx_stomp_set(zone, &other->slot_prev, in->slot_prev);
+    }
+
+    ngx_stomp_free_locked(zone, interest);
+
+    if (dest->interests == 0) {
+        ngx_stomp_dest_free_locked(zone, dest);
+    }
+}
+
+
+static void
+ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
+{
+    uint32_t              offset, *link;
+    ngx_stomp_dest_sh_t  *d;
+
+    offset = ngx_stomp_zone_offset(zone, dest);
+    link = ngx_stomp_dest_bucket(zone, dest->hash);
+
+    while (*link != offset) {
+        d = ngx_stomp_zone_ptr(zone, *link);
+        link = &d->next;
+    }
+
+    ngx_stomp_set(zone, link, dest->next);
+    ngx_stomp_set(zone, &zone->sh->ndestinations, zone->sh->ndestinations - 1);
+
+    ngx_stomp_free_locked(zone, offset);
+}

@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_DEST_H_INCLUDED_
+#define _NGX_STOMP_DEST_H_INCLUDED_
+
+
+#include <ngx_stomp_arena.h>
+
+
+/* longest name of a destination, in octets */
+
+#define NGX_STOMP_DESTINATION_MAX  1024
+
+
+/*
+ * A destination lives from its first subscription to its last; its id is never
+ * used again.  In the zone: lock of the zone; referred to by its bucket.
+ */
+
+typedef struct {
+    uint32_t    next;            /* in the bucket */
+    uint32_t    hash;
+    uint64_t    id;
+    uint64_t    last;            /* sequence number of the last message */
+    uint32_t    interests;
+    uint32_t    subscribers;
+    uint32_t    kind;            /* of NGX_STOMP_KIND_* */
+    uint32_t    len;
+    u_char      name[1];
+} ngx_stomp_dest_sh_t;
+
+
+#define NGX_STOMP_KIND_TOPIC  0
+
+
+/* one worker's share of a destination; on the lists of both */
+
+typedef struct {
+    uint32_t    next;            /* of the destination */
+    uint32_t    prev;
+    uint32_t    slot_next;
+    uint32_t    slot_prev;
+    uint32_t    dest;
+    uint32_t    slot;
+    uint32_t    count;           /* subscriptions */
+} ngx_stomp_interest_sh_t;
+
+
+/* Returns the hash of a name; without the lock. */
+uint32_t ngx_stomp_dest_hash(ngx_stomp_zone_t *zone, ngx_str_t *name);
+
+/* Returns the destination or NULL.  The lock is held. */
+ngx_stomp_dest_sh_t *ngx_stomp_dest_lookup_locked(ngx_stomp_zone_t *zone,
+    ngx_str_t *name, uint32_t hash);
+
+/*
+ * Adds one subscription of a slot to a destination, which is created if it is
+ * new; its name is at most NGX_STOMP_DESTINATION_MAX octets.  The lock is
+ * held.  Returns the offset of the interest, or 0 if the zone is full: the
+ * caller rolls the section back.
+ */
+uint32_t ngx_stomp_interest_add_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
+    uint32_t hash, ngx_uint_t slot);
+
+/*
+ * Takes count subscriptions from an interest; the last one frees it, and the
+ * destination with its last interest.  The lock is held.
+ */
+void ngx_stomp_interest_remove_locked(ngx_stomp_zone_t *zone, uint32_t interest,
+    uint32_t count);
+
+
+#endif /* _NGX_STOMP_DEST_H_INCLUDED_ */

@@ -1,0 +1,150 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_MESSAGE_H_INCLUDED_
+#define _NGX_STOMP_MESSAGE_H_INCLUDED_
+
+
+#include <ngx_stomp_arena.h>
+
+
+/*
+ * Messages that are published together are a batch, mostly of one.  Their
+ * objects form one chain from the first message's head to the batch's tail,
+ * so that it is freed at once.  From the section that publishes it on a
+ * message doesn't change, but for refs; who holds a reference reads it
+ * without the lock.
+ */
+
+typedef struct {
+    uint32_t    next;            /* the batch's next object */
+    uint32_t    refs;            /* deliveries; of the first message */
+    uint32_t    tail;            /* the batch's last object; likewise */
+    uint32_t    sibling;         /* the batch's next message */
+    uint64_t    sequence;
+    uint64_t    destination;     /* its id */
+    uint64_t    time;            /* milliseconds since the epoch */
+    uint32_t    flags;           /* the publisher's own */
+    uint32_t    headers;         /* octets; the body follows them */
+    uint32_t    body;
+    uint32_t    reserved;
+} ngx_stomp_message_sh_t;
+
+
+/* the objects after a message's first */
+
+typedef struct {
+    uint32_t    next;
+    uint32_t    reserved;
+} ngx_stomp_chunk_sh_t;
+
+
+/* a batch in a worker's inbox, or in its hand */
+
+typedef struct {
+    uint32_t    next;
+    uint32_t    message;
+    uint32_t    count;           /* messages */
+    uint32_t    bytes;           /* of the zone */
+    uint64_t    last;            /* sequence number of the batch's last */
+} ngx_stomp_delivery_sh_t;
+
+
+/* what is to be published; the caller's */
+
+typedef struct {
+    ngx_str_t   destination;
+    ngx_str_t   headers;         /* opaque here */
+    ngx_str_t   body;
+    uint32_t    flags;           /* opaque here */
+
+    /* the answer */
+    uint32_t    subscribers;
+    uint64_t    sequence;
+
+    /* private */
+    uint32_t    hash;
+    unsigned    wanted:1;
+} ngx_stomp_publication_t;
+
+
+/* a published message, seen by a worker that holds a reference */
+
+typedef struct {
+    uint64_t    sequence;
+    uint64_t    destination;
+    uint64_t    time;
+    uint32_t    flags;
+    uint32_t    headers;
+    uint32_t    body;
+
+    /* private: what is not read yet */
+    u_char     *pos;
+    size_t      left;            /* in this object */
+    uint32_t    next;
+} ngx_stomp_message_t;
+
+
+/*
+ * A batch while it is filled, over as many sections as it needs.  Between
+ * them the slot's "building" holds it, for the reaper.
+ */
+
+typedef struct {
+    ngx_stomp_publication_t  *publications;
+    ngx_uint_t                n;
+    ngx_uint_t                current;
+    size_t                    written;   /* of the current one's data */
+    uint32_t                  head;      /* first message, 0 if there is none */
+    uint32_t                  message;   /* current one, 0 before its first */
+    uint32_t                  count;
+    uint32_t                  bytes;
+} ngx_stomp_batch_t;
+
+
+/* Returns what a publication takes in its first object and data. */
+size_t ngx_stomp_message_size(ngx_stomp_publication_t *p);
+
+/*
+ * Creates a message of at most NGX_STOMP_PAGE_SIZE octets in one object, not
+ * linked to anything, with refs 0.  The lock is held.
+ * Returns its offset or 0 if the zone is full.
+ */
+uint32_t ngx_stomp_message_create_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_publication_t *p);
+
+/*
+ * Adds what fits into one section to a batch: at most 16 KiB or 64 objects;
+ * the publications that are not wanted are passed over.  The lock is held.
+ * NGX_OK: the batch is complete;  NGX_AGAIN: call in another section;
+ * NGX_BUSY: the zone is full; the caller discards the batch.
+ */
+ngx_int_t ngx_stomp_batch_fill_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_slot_sh_t *slot, ngx_stomp_batch_t *batch);
+
+/* Frees what a slot was building, if anything.  The lock is held. */
+void ngx_stomp_batch_discard_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_slot_sh_t *slot);
+
+/* Drops one reference to a batch; the last one frees it.  The lock is held. */
+void ngx_stomp_message_unref_locked(ngx_stomp_zone_t *zone, uint32_t message);
+
+/*
+ * Prepares to read a message from its start; the caller holds a reference,
+ * and needs no lock.  Returns the offset of the batch's next message, or 0.
+ */
+uint32_t ngx_stomp_message_open(ngx_stomp_zone_t *zone, uint32_t message,
+    ngx_stomp_message_t *m);
+
+/*
+ * Copies the next len octets of the headers and the body to dst; the caller
+ * asks for no more than there are.  Returns dst + len.
+ */
+u_char *ngx_stomp_message_read(ngx_stomp_zone_t *zone, ngx_stomp_message_t *m,
+    u_char *dst, size_t len);
+
+
+#endif /* _NGX_STOMP_MESSAGE_H_INCLUDED_ */

@@ -1,0 +1,489 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stomp_broker_private.h>
+
+
+/* publications that one section looks up */
+#define NGX_STOMP_PROBE_MAX    256
+
+/* notes in the undo log: for a message's destination, for a delivery */
+#define NGX_STOMP_NOTES_DEST   2
+#define NGX_STOMP_NOTES_SLOT   12
+#define NGX_STOMP_NOTES_MAX    (NGX_STOMP_UNDO_MAX - 512)
+
+
+/* the workers that a batch goes to */
+
+typedef struct {
+    ngx_uint_t    n;
+    uint16_t      slots[NGX_STOMP_SLOTS_MAX];
+    uint32_t      seen[NGX_STOMP_SLOTS_MAX / 32];
+} ngx_stomp_audience_t;
+
+
+static ngx_int_t ngx_stomp_publish_one(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p);
+static ngx_int_t ngx_stomp_publish_batch(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_uint_t n);
+static void ngx_stomp_publish_probe(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_uint_t n);
+static ngx_int_t ngx_stomp_publish_fill(ngx_stomp_broker_t *b,
+    ngx_stomp_batch_t *batch);
+static ngx_int_t ngx_stomp_publish_link(ngx_stomp_broker_t *b,
+    ngx_stomp_batch_t *batch);
+static ngx_stomp_dest_sh_t *ngx_stomp_publish_dest_locked(
+    ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
+    ngx_stomp_audience_t *audience);
+static void ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b,
+    ngx_uint_t n);
+static ngx_int_t ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_delivery_sh_t *what, ngx_stomp_audience_t *audience,
+    uint32_t *own);
+static void ngx_stomp_publish_done(ngx_stomp_broker_t *b, uint32_t own);
+
+
+/* to be posted: the own inbox had something already */
+#define NGX_STOMP_OWN_QUEUED   1
+
+
+ngx_int_t
+ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
+    ngx_uint_t n)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i, tries;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE || n > NGX_STOMP_BATCH_MAX) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < n; i++) {
+        p[i].hash = ngx_stomp_dest_hash(&b->zone, &p[i].destination);
+    }
+
+    rc = NGX_BUSY;
+
+    for (tries = 0; tries < 2; tries++) {
+
+        if (n == 1 && ngx_stomp_message_size(p) <= NGX_STOMP_PAGE_SIZE) {
+            rc = ngx_stomp_publish_one(b, p);
+
+        } else {
+            rc = ngx_stomp_publish_batch(b, p, n);
+        }
+
+        if (rc != NGX_BUSY) {
+            return rc;
+        }
+
+        ngx_stomp_broker_reclaim(b);
+    }
+
+    return rc;
+}
+
+
+/* a message of up to a page: one section */
+
+static ngx_int_t
+ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
+{
+    uint32_t                  own;
+    ngx_int_t                 rc;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_audience_t      audience;
+    ngx_stomp_message_sh_t   *message;
+    ngx_stomp_delivery_sh_t   what;
+
+    zone = &b->zone;
+    slot = &zone->sh->slots[b->slot];
+    own = 0;
+
+    audience.n = 0;
+    ngx_memzero(audience.seen, sizeof(audience.seen));
+
+    ngx_stomp_zone_lock(zone);
+
+    ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
+                                   NGX_STOMP_DRAIN_MAX);
+
+    p->sequence = zone->sh->sequence + 1;
+    p->subscribers = 0;
+
+    ngx_stomp_publish_count_locked(b, 1);
+
+    dest = ngx_stomp_publish_dest_locked(b, p, &audience);
+
+    if (dest == NULL) {
+        ngx_stomp_broker_unlock(b);
+        return NGX_OK;
+    }
+
+    what.message = ngx_stomp_message_create_locked(zone, p);
+    if (what.message == 0) {
+        goto full;
+    }
+
+    message = ngx_stomp_zone_ptr(zone, what.message);
+    message->sequence = p->sequence;
+    message->destination = dest->id;
+
+    what.count = 1;
+    what.bytes = ngx_stomp_arena_size(ngx_stomp_message_size(p));
+    what.last = p->sequence;
+
+    rc = ngx_stomp_publish_push_locked(b, &what, &audience, &own);
+
+    if (rc == NGX_BUSY) {
+        goto full;
+    }
+
+    if (message->refs == 0) {
+        ngx_stomp_free_locked(zone, what.message);
+    }
+
+    ngx_stomp_broker_unlock(b);
+
+    ngx_stomp_publish_done(b, own);
+
+    return NGX_OK;
+
+full:
+
+    ngx_stomp_zone_rollback(zone);
+    ngx_stomp_broker_unlock(b);
+
+    b->nwake = 0;
+
+    return NGX_BUSY;
+}
+
+
+/*
+ * Adds the workers that want a numbered publication to the audience.
+ * Returns its destination, or NULL if nobody listens.
+ */
+
+static ngx_stomp_dest_sh_t *
+ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_stomp_audience_t *audience)
+{
+    uint32_t                  offset, *word, bit;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_interest_sh_t  *in;
+
+    zone = &b->zone;
+
+    dest = ngx_stomp_dest_lookup_locked(zone, &p->destination, p->hash);
+
+    if (dest == NULL) {
+        return NULL;
+    }
+
+    p->subscribers = dest->subscribers;
+
+    ngx_stomp_set64(zone, &dest->last, p->sequence);
+
+    for (offset = dest->interests; offset; offset = in->next) {
+        in = ngx_stomp_zone_ptr(zone, offset);
+
+        word = &audience->seen[in->slot / 32];
+        bit = 1U << in->slot % 32;
+
+        if (!(*word & bit)) {
+            *word |= bit;
+            audience->slots[audience->n++] = (uint16_t) in->slot;
+        }
+    }
+
+    return dest;
+}
+
+
+/* makes the numbers that n publications were given final */
+
+static void
+ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b, ngx_uint_t n)
+{
+    ngx_stomp_zone_sh_t  *sh;
+
+    sh = b->zone.sh;
+
+    ngx_stomp_set64(&b->zone, &sh->sequence, sh->sequence + n);
+    ngx_stomp_set64(&b->zone, &sh->counters.published,
+                    sh->counters.published + n);
+}
+
+
+/*
+ * NGX_OK: *own is the delivery that this worker has in hand now, or
+ * NGX_STOMP_OWN_QUEUED, or 0;  NGX_BUSY: the zone is full.
+ */
+
+static ngx_int_t
+ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_delivery_sh_t *what, ngx_stomp_audience_t *audience,
+    uint32_t *own)
+{
+    uint32_t              limit;
+    ngx_int_t             rc;
+    ngx_uint_t            i, first;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *slot;
+
+    zone = &b->zone;
+    limit = (uint32_t) b->conf->inbox_size;
+    b->nwake = 0;
+
+    for (i = 0; i < audience->n; i++) {
+
+        slot = &zone->sh->slots[audience->slots[i]];
+        first = (slot->inbox == 0);
+
+        rc = ngx_stomp_inbox_push_locked(zone, slot, what, limit);
+
+        if (rc == NGX_BUSY) {
+            return NGX_BUSY;
+        }
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (audience->slots[i] != b->slot) {
+
+            if (!slot->awake) {
+                ngx_stomp_set(zone, &slot->awake, 1);
+                b->wake[b->nwake++] = audience->slots[i];
+            }
+
+            continue;
+        }
+
+        /* nothing of others is before it: it needs no second section */
+
+        if (first && slot->inhand == 0) {
+            *own = ngx_stomp_inbox_take_locked(zone, slot, 1);
+
+        } else {
+            *own = NGX_STOMP_OWN_QUEUED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* what follows a section that has published, without the lock */
+
+static void
+ngx_stomp_publish_done(ngx_stomp_broker_t *b, uint32_t own)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < b->nwake; i++) {
+        ngx_stomp_slot_wake(b->wake[i]);
+    }
+
+    b->nwake = 0;
+
+    if (own == NGX_STOMP_OWN_QUEUED) {
+        ngx_stomp_wake_post(b);
+
+    } else if (own) {
+        ngx_stomp_broker_hand(b, own);
+    }
+}
+
+
+/* several messages, or one that is longer than a page */
+
+static ngx_int_t
+ngx_stomp_publish_batch(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
+    ngx_uint_t n)
+{
+    ngx_int_t             rc;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_batch_t     batch;
+    ngx_stomp_slot_sh_t  *slot;
+
+    zone = &b->zone;
+    slot = &zone->sh->slots[b->slot];
+
+    ngx_memzero(&batch, sizeof(ngx_stomp_batch_t));
+    batch.publications = p;
+    batch.n = n;
+
+    ngx_stomp_publish_probe(b, p, n);
+
+    rc = ngx_stomp_publish_fill(b, &batch);
+
+    if (rc == NGX_OK) {
+        rc = ngx_stomp_publish_link(b, &batch);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_stomp_zone_lock(zone);
+        ngx_stomp_batch_discard_locked(zone, slot);
+        ngx_stomp_broker_unlock(b);
+    }
+
+    return rc;
+}
+
+
+/* finds out which messages anybody hears: the others take no memory */
+
+static void
+ngx_stomp_publish_probe(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
+    ngx_uint_t n)
+{
+    ngx_uint_t         i, last;
+    ngx_stomp_zone_t  *zone;
+
+    zone = &b->zone;
+
+    for (i = 0; i < n; /* void */) {
+
+        last = ngx_min(n, i + NGX_STOMP_PROBE_MAX);
+
+        ngx_stomp_zone_lock(zone);
+
+        for ( /* void */ ; i < last; i++) {
+            p[i].wanted = (ngx_stomp_dest_lookup_locked(zone,
+                                                        &p[i].destination,
+                                                        p[i].hash)
+                           != NULL);
+        }
+
+        ngx_stomp_broker_unlock(b);
+    }
+}
+
+
+static ngx_int_t
+ngx_stomp_publish_fill(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
+{
+    ngx_int_t             rc;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *slot;
+
+    zone = &b->zone;
+    slot = &zone->sh->slots[b->slot];
+
+    do {
+        ngx_stomp_zone_lock(zone);
+        rc = ngx_stomp_batch_fill_locked(zone, slot, batch);
+        ngx_stomp_broker_unlock(b);
+
+    } while (rc == NGX_AGAIN);
+
+    return rc;
+}
+
+
+/* the section in which the whole batch comes into being */
+
+static ngx_int_t
+ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
+{
+    uint32_t                  own, offset;
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_audience_t      audience;
+    ngx_stomp_message_sh_t   *message;
+    ngx_stomp_publication_t  *p;
+    ngx_stomp_delivery_sh_t   what;
+
+    zone = &b->zone;
+    slot = &zone->sh->slots[b->slot];
+    own = 0;
+    rc = NGX_OK;
+
+    audience.n = 0;
+    ngx_memzero(audience.seen, sizeof(audience.seen));
+
+    ngx_stomp_zone_lock(zone);
+
+    ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
+                                   NGX_STOMP_DRAIN_MAX);
+
+    offset = batch->head;
+    what.last = 0;
+
+    for (i = 0; i < batch->n; i++) {
+
+        p = &batch->publications[i];
+
+        p->sequence = zone->sh->sequence + 1 + i;
+        p->subscribers = 0;
+
+        /* who has come since is not served: it may have missed the start */
+
+        if (!p->wanted) {
+            continue;
+        }
+
+        dest = ngx_stomp_publish_dest_locked(b, p, &audience);
+
+        message = ngx_stomp_zone_ptr(zone, offset);
+        message->sequence = p->sequence;
+        message->destination = (dest != NULL) ? dest->id : 0;
+
+        what.last = p->sequence;
+        offset = message->sibling;
+    }
+
+    ngx_stomp_publish_count_locked(b, batch->n);
+
+    if (NGX_STOMP_NOTES_DEST * batch->n + NGX_STOMP_NOTES_SLOT * audience.n
+        > NGX_STOMP_NOTES_MAX)
+    {
+        rc = NGX_DECLINED;
+
+    } else if (batch->head) {
+        what.message = batch->head;
+        what.count = batch->count;
+        what.bytes = batch->bytes;
+
+        rc = ngx_stomp_publish_push_locked(b, &what, &audience, &own);
+    }
+
+    if (rc != NGX_OK) {
+        ngx_stomp_zone_rollback(zone);
+        ngx_stomp_broker_unlock(b);
+
+        b->nwake = 0;
+
+        return rc;
+    }
+
+    if (batch->head) {
+        message = ngx_stomp_zone_ptr(zone, batch->head);
+
+        if (message->refs) {
+            ngx_stomp_set(zone, &slot->building, 0);
+
+        } else {
+            ngx_stomp_batch_discard_locked(zone, slot);
+        }
+    }
+
+    ngx_stomp_broker_unlock(b);
+
+    ngx_stomp_publish_done(b, own);
+
+    return NGX_OK;
+}

@@ -1,0 +1,156 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_stomp_broker_private.h>
+
+
+static void ngx_stomp_slot_clear_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_slot_sh_t *slot);
+
+
+void
+ngx_stomp_session_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot,
+    uint32_t offset)
+{
+    ngx_stomp_session_sh_t  *session, *other;
+
+    session = ngx_stomp_zone_ptr(zone, offset);
+
+    if (session->prev) {
+        other = ngx_stomp_zone_ptr(zone, session->prev);
+        ngx_stomp_set(zone, &other->next, session->next);
+
+    } else {
+        ngx_stomp_set(zone, &slot->sessions, session->next);
+    }
+
+    if (session->next) {
+        other = ngx_stomp_zone_ptr(zone, session->next);
+        ngx_stomp_set(zone, &other->prev, session->prev);
+    }
+
+    ngx_stomp_set(zone, &slot->nsessions, slot->nsessions - 1);
+
+    ngx_stomp_free_locked(zone, offset);
+}
+
+
+ngx_int_t
+ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
+{
+    ngx_uint_t                n;
+    ngx_stomp_interest_sh_t  *in;
+
+    if (slot->state == NGX_STOMP_SLOT_FREE) {
+        return NGX_OK;
+    }
+
+    if (slot->state == NGX_STOMP_SLOT_LIVE) {
+        ngx_stomp_set(zone, &slot->state, NGX_STOMP_SLOT_REAPING);
+    }
+
+    ngx_stomp_batch_discard_locked(zone, slot);
+
+    if (slot->inhand) {
+        ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
+                                       NGX_STOMP_REAP_MAX);
+        return NGX_AGAIN;
+    }
+
+    if (slot->inbox) {
+        ngx_stomp_inbox_release_locked(zone, slot, &slot->inbox,
+                                       NGX_STOMP_REAP_MAX);
+        return NGX_AGAIN;
+    }
+
+    if (slot->interests) {
+        for (n = 0; slot->interests && n < NGX_STOMP_REAP_MAX; n++) {
+            in = ngx_stomp_zone_ptr(zone, slot->interests);
+            ngx_stomp_interest_remove_locked(zone, slot->interests, in->count);
+        }
+
+        return NGX_AGAIN;
+    }
+
+    if (slot->sessions) {
+        for (n = 0; slot->sessions && n < NGX_STOMP_REAP_MAX; n++) {
+            ngx_stomp_session_free_locked(zone, slot, slot->sessions);
+        }
+
+        return NGX_AGAIN;
+    }
+
+    ngx_stomp_slot_clear_locked(zone, slot);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_stomp_slot_clear_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
+{
+    ngx_stomp_set(zone, &slot->state, NGX_STOMP_SLOT_FREE);
+    ngx_stomp_set(zone, &slot->pid, 0);
+    ngx_stomp_set(zone, &slot->awake, 0);
+    ngx_stomp_set(zone, &slot->overrun, 0);
+}
+
+
+ngx_int_t
+ngx_stomp_broker_reap(ngx_stomp_broker_t *b)
+{
+    ngx_int_t             rc;
+    ngx_uint_t            i, n;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_slot_sh_t  *slot;
+    uint32_t              generations[NGX_STOMP_SLOTS_MAX];
+
+    zone = &b->zone;
+    rc = NGX_OK;
+    n = ngx_stomp_slots_count();
+
+    /* whether an owner lives is a question to the kernel: without the lock */
+
+    ngx_stomp_zone_lock(zone);
+
+    for (i = 0; i < n; i++) {
+        slot = &zone->sh->slots[i];
+
+        generations[i] = (slot->state == NGX_STOMP_SLOT_FREE)
+                         ? 0 : slot->generation;
+    }
+
+    ngx_stomp_broker_unlock(b);
+
+    for (i = 0; i < n; i++) {
+
+        if (generations[i] == 0
+            || i == b->slot
+            || ngx_stomp_slot_alive(i, generations[i]) == NGX_OK)
+        {
+            continue;
+        }
+
+        ngx_stomp_zone_lock(zone);
+
+        slot = &zone->sh->slots[i];
+
+        /* a new owner may have come, or another worker been faster */
+
+        if (slot->state != NGX_STOMP_SLOT_FREE
+            && slot->generation == generations[i]
+            && ngx_stomp_slot_reap_locked(zone, slot) == NGX_AGAIN)
+        {
+            rc = NGX_AGAIN;
+        }
+
+        ngx_stomp_broker_unlock(b);
+    }
+
+    return rc;
+}
