@@ -1,0 +1,429 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_stomp_session.h>
+#include <ngx_stomp_fanout.h>
+#include <ngx_stomp_header.h>
+#include <ngx_stomp_output.h>
+#include <ngx_stomp_pattern.h>
+#include <ngx_stomp_publication.h>
+#include <ngx_stomp_serialize.h>
+#include <ngx_stomp_wheel.h>
+#include <ngx_stomp_ws.h>
+
+
+/* how long a client may take to close after DISCONNECT, in ticks */
+#define NGX_STOMP_DISCONNECT_TIME  10
+
+
+typedef ngx_int_t (*ngx_stomp_command_pt)(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+
+
+static ngx_int_t ngx_stomp_command_again(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_send(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_subscribe(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_disconnect(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_unsupported(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_unknown(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_str_t *ngx_stomp_command_destination(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_uint_t ngx_stomp_command_may_send(ngx_stomp_session_t *s,
+    ngx_str_t *destination);
+static ngx_int_t ngx_stomp_command_full(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame, ngx_int_t rc);
+static void ngx_stomp_command_receipt(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+
+
+/* what a connected session does, by ngx_stomp_command_e */
+
+static ngx_stomp_command_pt  ngx_stomp_commands[] = {
+    ngx_stomp_command_again,                 /* CONNECT */
+    ngx_stomp_command_again,                 /* STOMP */
+    ngx_stomp_command_send,
+    ngx_stomp_command_subscribe,
+    ngx_stomp_command_unsubscribe,
+    ngx_stomp_command_unsupported,           /* ACK */
+    ngx_stomp_command_unsupported,           /* NACK */
+    ngx_stomp_command_unsupported,           /* BEGIN */
+    ngx_stomp_command_unsupported,           /* COMMIT */
+    ngx_stomp_command_unsupported,           /* ABORT */
+    ngx_stomp_command_disconnect,
+    ngx_stomp_command_unknown
+};
+
+
+ngx_int_t
+ngx_stomp_session_command(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    if (s->state == NGX_STOMP_SESSION_CONNECTED) {
+        return ngx_stomp_commands[frame->command](s, frame);
+    }
+
+    if (frame->command == NGX_STOMP_CMD_CONNECT
+        || frame->command == NGX_STOMP_CMD_STOMP)
+    {
+        return ngx_stomp_session_connect(s, frame);
+    }
+
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL, "not connected",
+                            "The first frame must be CONNECT or STOMP, "
+                            "not %V.", &frame->name);
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_stomp_command_again(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                            "already connected",
+                            "A session begins with one CONNECT or STOMP "
+                            "frame only.");
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_stomp_command_unsupported(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                            "command not supported",
+                            "%V is not supported by this broker: it has "
+                            "neither acknowledgements nor transactions.",
+                            &frame->name);
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_stomp_command_unknown(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                            "unknown command",
+                            "%V is not a command of a STOMP client.",
+                            &frame->name);
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    size_t                    size;
+    u_char                   *buf;
+    ngx_int_t                 rc;
+    ngx_str_t                *destination;
+    ngx_stomp_publication_t   p;
+    u_char                    small[1024];
+
+    destination = ngx_stomp_command_destination(s, frame);
+    if (destination == NULL) {
+        return NGX_DONE;
+    }
+
+    if (ngx_stomp_header(frame, "transaction") != NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "transactions not supported",
+                                "SEND with a \"transaction\" header is not "
+                                "supported by this broker.");
+        return NGX_DONE;
+    }
+
+    if (!ngx_stomp_command_may_send(s, destination)) {
+        s->hub->broker->refused++;
+
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "SEND not allowed",
+                                "No \"allow send\" directive of "
+                                "stomp_broker \"%V\" lets clients SEND to "
+                                "\"%V\".", &s->hub->broker->conf->name,
+                                destination);
+        return NGX_DONE;
+    }
+
+    size = ngx_stomp_publication_size(frame->headers, frame->nheaders);
+
+    buf = small;
+
+    if (size > sizeof(small)) {
+        buf = ngx_alloc(size, s->hub->log);
+        if (buf == NULL) {
+            ngx_stomp_session_abort(s);
+            return NGX_DONE;
+        }
+    }
+
+    ngx_stomp_publication_init(&p, buf, frame->headers, frame->nheaders,
+                               destination, &frame->body);
+
+    rc = ngx_stomp_broker_publish(s->hub->broker, &p, 1);
+
+    if (buf != small) {
+        ngx_free(buf);
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_stomp_command_full(s, frame, rc);
+    }
+
+    ngx_stomp_command_receipt(s, frame);
+
+    return NGX_OK;
+}
+
+
+/* returns NULL if the frame was refused */
+
+static ngx_str_t *
+ngx_stomp_command_destination(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    const char  *error;
+    ngx_str_t   *destination;
+
+    destination = ngx_stomp_header(frame, "destination");
+
+    if (destination == NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "missing header",
+                                "%V needs a \"destination\" header.",
+                                &frame->name);
+        return NULL;
+    }
+
+    error = ngx_stomp_destination_check(s->hub->broker->conf, destination);
+
+    if (error != NULL) {
+        s->hub->broker->refused++;
+
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "unknown destination", "%V \"%V\": %s.",
+                                &frame->name, destination, error);
+        return NULL;
+    }
+
+    return destination;
+}
+
+
+static ngx_uint_t
+ngx_stomp_command_may_send(ngx_stomp_session_t *s, ngx_str_t *destination)
+{
+    ngx_str_t   *pattern;
+    ngx_uint_t   i;
+
+    pattern = s->hub->broker->conf->send.elts;
+
+    for (i = 0; i < s->hub->broker->conf->send.nelts; i++) {
+        if (ngx_stomp_pattern_match(&pattern[i], destination)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* the zone is full: the client waits, for a while, and then is told */
+
+static ngx_int_t
+ngx_stomp_command_full(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
+    ngx_int_t rc)
+{
+    if (rc == NGX_BUSY && !s->retried) {
+        return NGX_BUSY;
+    }
+
+    s->hub->broker->refused++;
+
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER, "broker is full",
+                            "The zone of stomp_broker \"%V\" has no room for "
+                            "this %V, try again later.",
+                            &s->hub->broker->conf->name, &frame->name);
+
+    ngx_log_error(NGX_LOG_ERR, s->connection->log, 0,
+                  "zone of stomp_broker \"%V\" is full",
+                  &s->hub->broker->conf->name);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_stomp_command_receipt(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    size_t      len;
+    u_char     *p, small[512];
+    ngx_str_t  *receipt;
+
+    receipt = ngx_stomp_header(frame, "receipt");
+
+    if (receipt == NULL) {
+        return;
+    }
+
+    len = ngx_stomp_write_receipt(NULL, receipt, s->version);
+
+    p = small;
+
+    if (len > sizeof(small)) {
+        p = ngx_alloc(len, s->hub->log);
+        if (p == NULL) {
+            ngx_stomp_session_abort(s);
+            return;
+        }
+    }
+
+    (void) ngx_stomp_write_receipt(p, receipt, s->version);
+
+    ngx_stomp_output_frame(s, p, len, 1);
+
+    if (p != small) {
+        ngx_free(p);
+    }
+}
+
+
+static ngx_int_t
+ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *destination, *id, *ack;
+
+    destination = ngx_stomp_command_destination(s, frame);
+    if (destination == NULL) {
+        return NGX_DONE;
+    }
+
+    id = ngx_stomp_header(frame, "id");
+
+    if (id == NULL && s->version != NGX_STOMP_V10) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "missing header",
+                                "SUBSCRIBE needs an \"id\" header.");
+        return NGX_DONE;
+    }
+
+    ack = ngx_stomp_header(frame, "ack");
+
+    if (ack != NULL
+        && (ack->len != 4 || ngx_memcmp(ack->data, "auto", 4) != 0))
+    {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "ack mode not supported",
+                                "SUBSCRIBE with \"ack:%V\" is not supported "
+                                "by this broker, only \"ack:auto\" is.", ack);
+        return NGX_DONE;
+    }
+
+    if (id != NULL && ngx_stomp_fanout_lookup(s, id, NULL) != NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "duplicate subscription id",
+                                "This session already has a subscription "
+                                "with id \"%V\".", id);
+        return NGX_DONE;
+    }
+
+    if (s->nsubs >= s->conf->max_subscriptions) {
+        s->hub->broker->refused++;
+
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "too many subscriptions",
+                                "A session can have %ui subscriptions "
+                                "(stomp_max_subscriptions).",
+                                s->conf->max_subscriptions);
+        return NGX_DONE;
+    }
+
+    rc = ngx_stomp_fanout_subscribe(s, destination, id);
+
+    if (rc == NGX_ERROR) {
+        ngx_stomp_session_abort(s);
+        return NGX_DONE;
+    }
+
+    if (rc != NGX_OK) {
+        return ngx_stomp_command_full(s, frame, rc);
+    }
+
+    ngx_stomp_command_receipt(s, frame);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_str_t        *id, *destination;
+    ngx_stomp_sub_t  *sub;
+
+    id = ngx_stomp_header(frame, "id");
+    destination = ngx_stomp_header(frame, "destination");
+
+    if (id == NULL
+        && (s->version != NGX_STOMP_V10 || destination == NULL))
+    {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "missing header",
+                                (s->version == NGX_STOMP_V10)
+                                ? "UNSUBSCRIBE needs an \"id\" or a "
+                                  "\"destination\" header."
+                                : "UNSUBSCRIBE needs an \"id\" header.");
+        return NGX_DONE;
+    }
+
+    sub = ngx_stomp_fanout_lookup(s, id, destination);
+
+    /* one that is not there is what the client wants */
+
+    if (sub != NULL) {
+        ngx_stomp_fanout_unsubscribe(s, sub);
+    }
+
+    ngx_stomp_command_receipt(s, frame);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_stomp_command_disconnect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    while (s->subs != NULL) {
+        ngx_stomp_fanout_unsubscribe(s, s->subs);
+    }
+
+    if (ngx_stomp_header(frame, "receipt") == NULL) {
+        ngx_stomp_session_finish(s, NGX_STOMP_WS_NORMAL, "");
+        return NGX_DONE;
+    }
+
+    /* the client closes when it has the receipt */
+
+    ngx_stomp_command_receipt(s, frame);
+
+    s->state = NGX_STOMP_SESSION_DISCONNECTED;
+    s->deadline = ngx_stomp_wheel_now() + NGX_STOMP_DISCONNECT_TIME;
+
+    if (!s->dead) {
+        ngx_stomp_wheel_hurry(s);
+    }
+
+    return NGX_DONE;
+}

@@ -1,0 +1,529 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_stomp_session.h>
+#include <ngx_stomp_fanout.h>
+#include <ngx_stomp_form.h>
+#include <ngx_stomp_output.h>
+#include <ngx_stomp_ws.h>
+
+
+/* from so many forms on the rest of a frame is shared by all */
+#define NGX_STOMP_SPLIT_FORMS  8
+#define NGX_STOMP_SPLIT_BODY   1024
+
+
+static ngx_stomp_local_t *ngx_stomp_local_lookup(ngx_stomp_hub_t *hub,
+    uint64_t id);
+static ngx_stomp_local_t *ngx_stomp_local_create(ngx_stomp_hub_t *hub,
+    ngx_stomp_interest_t *in, ngx_str_t *name);
+static ngx_int_t ngx_stomp_local_grow(ngx_stomp_hub_t *hub);
+static void ngx_stomp_local_free(ngx_stomp_hub_t *hub,
+    ngx_stomp_local_t *local);
+static ngx_stomp_group_t *ngx_stomp_group_create(ngx_stomp_hub_t *hub,
+    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
+static void ngx_stomp_group_free(ngx_stomp_hub_t *hub,
+    ngx_stomp_group_t *group);
+static ngx_int_t ngx_stomp_group_add(ngx_stomp_group_t *group,
+    ngx_stomp_session_t *s, ngx_stomp_sub_t *sub, ngx_log_t *log);
+static void ngx_stomp_fanout_group(ngx_stomp_hub_t *hub,
+    ngx_stomp_group_t *group, ngx_stomp_message_t *m,
+    ngx_stomp_encoded_t *e);
+
+
+ngx_int_t
+ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
+    ngx_str_t *id)
+{
+    ngx_int_t              rc;
+    ngx_stomp_hub_t       *hub;
+    ngx_stomp_sub_t       *sub;
+    ngx_stomp_form_t      *form;
+    ngx_stomp_group_t     *group;
+    ngx_stomp_local_t     *local;
+    ngx_stomp_interest_t   in;
+
+    hub = s->hub;
+
+    rc = ngx_stomp_broker_subscribe(hub->broker, name, &in);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    local = ngx_stomp_local_lookup(hub, in.destination);
+    group = NULL;
+
+    form = ngx_stomp_form_ref(hub, id, s->version, s->link->wire);
+    sub = ngx_alloc(sizeof(ngx_stomp_sub_t), hub->log);
+
+    if (local == NULL) {
+        local = ngx_stomp_local_create(hub, &in, name);
+    }
+
+    if (form == NULL || sub == NULL || local == NULL) {
+        goto failed;
+    }
+
+    for (group = local->groups; group; group = group->next) {
+        if (group->form == form) {
+            break;
+        }
+    }
+
+    if (group == NULL) {
+        group = ngx_stomp_group_create(hub, local, form);
+        if (group == NULL) {
+            goto failed;
+        }
+    }
+
+    sub->from = in.from;
+
+    if (ngx_stomp_group_add(group, s, sub, hub->log) != NGX_OK) {
+        goto failed;
+    }
+
+    /* the group has its own reference */
+
+    ngx_stomp_form_unref(hub, form);
+
+    sub->next = s->subs;
+    s->subs = sub;
+    s->nsubs++;
+    local->n++;
+
+    return NGX_OK;
+
+failed:
+
+    if (form != NULL) {
+        ngx_stomp_form_unref(hub, form);
+    }
+
+    if (sub != NULL) {
+        ngx_free(sub);
+    }
+
+    if (group != NULL && group->n == 0) {
+        ngx_stomp_group_free(hub, group);
+    }
+
+    if (local != NULL && local->n == 0) {
+        ngx_stomp_local_free(hub, local);
+    }
+
+    ngx_stomp_broker_unsubscribe(hub->broker, in.interest, 1);
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_sub_t *sub)
+{
+    uint32_t             interest;
+    ngx_stomp_hub_t     *hub;
+    ngx_stomp_sub_t    **next;
+    ngx_stomp_group_t   *group;
+    ngx_stomp_local_t   *local;
+
+    hub = s->hub;
+    group = sub->group;
+    local = group->local;
+    interest = local->interest;
+
+    for (next = &s->subs; *next != sub; next = &(*next)->next) { /* void */ }
+
+    *next = sub->next;
+    s->nsubs--;
+
+    group->n--;
+
+    if (sub->index != group->n) {
+        group->members[sub->index] = group->members[group->n];
+        group->members[sub->index].sub->index = sub->index;
+    }
+
+    ngx_free(sub);
+
+    if (group->n == 0) {
+        ngx_stomp_group_free(hub, group);
+    }
+
+    if (--local->n == 0) {
+        ngx_stomp_local_free(hub, local);
+    }
+
+    ngx_stomp_broker_unsubscribe(hub->broker, interest, 1);
+}
+
+
+ngx_stomp_sub_t *
+ngx_stomp_fanout_lookup(ngx_stomp_session_t *s, ngx_str_t *id,
+    ngx_str_t *name)
+{
+    ngx_stomp_sub_t    *sub;
+    ngx_stomp_form_t   *form;
+    ngx_stomp_local_t  *local;
+
+    for (sub = s->subs; sub; sub = sub->next) {
+
+        form = sub->group->form;
+
+        if (id != NULL) {
+            if (form->named
+                && form->id_len == id->len
+                && ngx_memcmp(form->data, id->data, id->len) == 0)
+            {
+                return sub;
+            }
+
+            continue;
+        }
+
+        local = sub->group->local;
+
+        if (!form->named
+            && local->name_len == name->len
+            && ngx_memcmp(local->name, name->data, name->len) == 0)
+        {
+            return sub;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_stomp_local_t *
+ngx_stomp_local_lookup(ngx_stomp_hub_t *hub, uint64_t id)
+{
+    ngx_stomp_local_t  *local;
+
+    if (hub->nlocals == 0) {
+        return NULL;
+    }
+
+    /* ids are given one after the other */
+
+    local = hub->locals[id & (hub->locals_size - 1)];
+
+    while (local != NULL && local->id != id) {
+        local = local->next;
+    }
+
+    return local;
+}
+
+
+static ngx_stomp_local_t *
+ngx_stomp_local_create(ngx_stomp_hub_t *hub, ngx_stomp_interest_t *in,
+    ngx_str_t *name)
+{
+    ngx_stomp_local_t  *local, **bucket;
+
+    if (hub->nlocals >= hub->locals_size
+        && ngx_stomp_local_grow(hub) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    local = ngx_alloc(offsetof(ngx_stomp_local_t, name) + name->len, hub->log);
+    if (local == NULL) {
+        return NULL;
+    }
+
+    bucket = &hub->locals[in->destination & (hub->locals_size - 1)];
+
+    local->next = *bucket;
+    local->id = in->destination;
+    local->interest = in->interest;
+    local->n = 0;
+    local->ngroups = 0;
+    local->groups = NULL;
+    local->first.form = NULL;
+    local->name_len = (uint32_t) name->len;
+    ngx_memcpy(local->name, name->data, name->len);
+
+    *bucket = local;
+    hub->nlocals++;
+
+    return local;
+}
+
+
+static ngx_int_t
+ngx_stomp_local_grow(ngx_stomp_hub_t *hub)
+{
+    uint32_t             i, size;
+    ngx_stomp_local_t   *local, *next, **locals;
+
+    size = hub->locals_size ? hub->locals_size * 2 : 256;
+
+    locals = ngx_calloc(size * sizeof(void *), hub->log);
+    if (locals == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < hub->locals_size; i++) {
+
+        for (local = hub->locals[i]; local; local = next) {
+            next = local->next;
+
+            local->next = locals[local->id & (size - 1)];
+            locals[local->id & (size - 1)] = local;
+        }
+    }
+
+    if (hub->locals != NULL) {
+        ngx_free(hub->locals);
+    }
+
+    hub->locals = locals;
+    hub->locals_size = size;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_stomp_local_free(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local)
+{
+    ngx_stomp_local_t  **next;
+
+    next = &hub->locals[local->id & (hub->locals_size - 1)];
+
+    while (*next != local) {
+        next = &(*next)->next;
+    }
+
+    *next = local->next;
+    hub->nlocals--;
+
+    ngx_free(local);
+}
+
+
+static ngx_stomp_group_t *
+ngx_stomp_group_create(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
+    ngx_stomp_form_t *form)
+{
+    ngx_stomp_group_t  *group;
+
+    if (local->first.form == NULL) {
+        group = &local->first;
+
+    } else {
+        group = ngx_alloc(sizeof(ngx_stomp_group_t), hub->log);
+        if (group == NULL) {
+            return NULL;
+        }
+    }
+
+    group->next = local->groups;
+    group->local = local;
+    group->form = form;
+    group->from = 0;
+    group->members = &group->one;
+    group->n = 0;
+    group->size = 1;
+
+    local->groups = group;
+    local->ngroups++;
+    form->refs++;
+
+    return group;
+}
+
+
+static void
+ngx_stomp_group_free(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group)
+{
+    ngx_stomp_group_t  **next;
+    ngx_stomp_local_t   *local;
+
+    local = group->local;
+
+    for (next = &local->groups; *next != group; next = &(*next)->next) {
+        /* void */
+    }
+
+    *next = group->next;
+    local->ngroups--;
+
+    if (group->members != &group->one) {
+        ngx_free(group->members);
+    }
+
+    ngx_stomp_form_unref(hub, group->form);
+
+    if (group == &local->first) {
+        group->form = NULL;
+
+    } else {
+        ngx_free(group);
+    }
+}
+
+
+static ngx_int_t
+ngx_stomp_group_add(ngx_stomp_group_t *group, ngx_stomp_session_t *s,
+    ngx_stomp_sub_t *sub, ngx_log_t *log)
+{
+    uint32_t             size;
+    ngx_stomp_member_t  *members;
+
+    if (group->n == group->size) {
+        size = ngx_max(4, group->size + group->size / 2);
+
+        members = ngx_alloc(size * sizeof(ngx_stomp_member_t), log);
+        if (members == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(members, group->members,
+                   group->n * sizeof(ngx_stomp_member_t));
+
+        if (group->members != &group->one) {
+            ngx_free(group->members);
+        }
+
+        group->members = members;
+        group->size = size;
+    }
+
+    sub->group = group;
+    sub->index = group->n;
+
+    group->members[group->n].session = s;
+    group->members[group->n].sub = sub;
+    group->n++;
+
+    group->from = ngx_max(group->from, sub->from);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
+{
+    ngx_uint_t            split;
+    ngx_stomp_hub_t      *hub;
+    ngx_stomp_group_t    *group;
+    ngx_stomp_local_t    *local;
+    ngx_stomp_encoded_t   e;
+
+    hub = data;
+
+    local = ngx_stomp_local_lookup(hub, m->destination);
+
+    if (local == NULL) {
+        return;
+    }
+
+    split = (local->ngroups >= NGX_STOMP_SPLIT_FORMS
+             || (local->ngroups > 1 && m->body >= NGX_STOMP_SPLIT_BODY));
+
+    if (ngx_stomp_form_message(hub, m, split, &e) != NGX_OK) {
+        goto failed;
+    }
+
+    for (group = local->groups; group; group = group->next) {
+
+        if (ngx_stomp_form_encode(hub, group->form, m, &e) != NGX_OK) {
+            ngx_stomp_form_done(&e);
+            goto failed;
+        }
+
+        ngx_stomp_fanout_group(hub, group, m, &e);
+    }
+
+    ngx_stomp_form_done(&e);
+
+    return;
+
+failed:
+
+    ngx_log_error(NGX_LOG_ERR, hub->log, 0,
+                  "no memory to deliver a message to %uD subscriptions",
+                  local->n);
+
+    hub->broker->dropped += local->n;
+}
+
+
+/* no memory, hash or system call for each delivery */
+
+static void
+ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
+    ngx_stomp_message_t *m, ngx_stomp_encoded_t *e)
+{
+    uint32_t              i, n;
+    ngx_stomp_member_t   *member;
+    ngx_stomp_session_t  *s;
+
+    n = 0;
+
+    for (i = 0; i < group->n; i++) {
+
+        member = &group->members[i];
+
+        if (m->sequence <= group->from && m->sequence <= member->sub->from) {
+            continue;
+        }
+
+        s = member->session;
+
+        if (s->finished) {
+            continue;
+        }
+
+        ngx_stomp_output_range(s, e->segment, e->start, e->end);
+
+        if (e->tail != NULL) {
+            ngx_stomp_output_range(s, e->tail, e->tail_start, e->tail_end);
+        }
+
+        n++;
+    }
+
+    hub->broker->delivered += n;
+}
+
+
+void
+ngx_stomp_fanout_overrun(void *data, uint64_t drained)
+{
+    uint32_t              i, k;
+    ngx_stomp_hub_t      *hub;
+    ngx_stomp_group_t    *group;
+    ngx_stomp_local_t    *local;
+
+    hub = data;
+
+    for (i = 0; i < hub->locals_size; i++) {
+        for (local = hub->locals[i]; local; local = local->next) {
+
+            if (ngx_stomp_broker_missed(hub->broker, local->interest, drained)
+                != NGX_OK)
+            {
+                continue;
+            }
+
+            for (group = local->groups; group; group = group->next) {
+                for (k = 0; k < group->n; k++) {
+                    ngx_stomp_session_finish(group->members[k].session,
+                                             NGX_STOMP_WS_TRY_LATER,
+                                             "worker was too slow");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_FANOUT_H_INCLUDED_
+#define _NGX_STOMP_FANOUT_H_INCLUDED_
+
+
+#include <ngx_stomp_session.h>
+#include <ngx_stomp_form.h>
+
+
+/*
+ * This worker's subscriptions, by destination, and within a destination by
+ * form.
+ */
+
+
+typedef struct {
+    ngx_stomp_session_t    *session;
+    ngx_stomp_sub_t        *sub;
+} ngx_stomp_member_t;
+
+
+struct ngx_stomp_group_s {
+    ngx_stomp_group_t      *next;           /* of the destination */
+    ngx_stomp_local_t      *local;
+    ngx_stomp_form_t       *form;
+    uint64_t                from;           /* newest of the members' */
+    ngx_stomp_member_t     *members;        /* &one as long as it is enough */
+    uint32_t                n;
+    uint32_t                size;
+    ngx_stomp_member_t      one;
+};
+
+
+struct ngx_stomp_local_s {
+    ngx_stomp_local_t      *next;           /* in the hub's table */
+    uint64_t                id;
+    uint32_t                interest;
+    uint32_t                n;              /* subscriptions */
+    uint32_t                ngroups;
+    uint32_t                name_len;
+    ngx_stomp_group_t      *groups;
+    ngx_stomp_group_t       first;          /* mostly the only one */
+    u_char                  name[1];
+};
+
+
+/*
+ * Adds a subscription of a session to the zone and here; id is NULL in 1.0
+ * without one.  NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
+    ngx_str_t *id);
+
+/* Removes a subscription of a session, here and then from the zone. */
+void ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s,
+    ngx_stomp_sub_t *sub);
+
+/*
+ * Looks for a session's subscription by id, or, if id is NULL, for one without
+ * id by its destination.  Returns it or NULL.
+ */
+ngx_stomp_sub_t *ngx_stomp_fanout_lookup(ngx_stomp_session_t *s,
+    ngx_str_t *id, ngx_str_t *name);
+
+/* An ngx_stomp_deliver_pt: data is the hub. */
+void ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m);
+
+/* An ngx_stomp_overrun_pt: data is the hub. */
+void ngx_stomp_fanout_overrun(void *data, uint64_t drained);
+
+#endif /* _NGX_STOMP_FANOUT_H_INCLUDED_ */

@@ -1,0 +1,567 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_stomp_session.h>
+#include <ngx_stomp_output.h>
+#include <ngx_stomp_form.h>
+#include <ngx_stomp_wheel.h>
+#include <ngx_stomp_ws.h>
+
+
+/* with malloc's own word a segment fills pages exactly */
+
+#define NGX_STOMP_SEGMENT_HEAD  offsetof(ngx_stomp_segment_t, data)
+#define NGX_STOMP_SEGMENT_SIZE  (4096 - 16 - NGX_STOMP_SEGMENT_HEAD)
+
+/* free segments that are kept */
+#define NGX_STOMP_SEGMENTS_MAX  64
+
+/* sends of one turn of the event loop */
+#define NGX_STOMP_FLUSH_MAX     2000
+
+/* buffers of one send */
+#define NGX_STOMP_SEND_MAX      64
+
+
+static ngx_stomp_segment_t *ngx_stomp_segment_create(size_t len,
+    ngx_log_t *log);
+static ngx_int_t ngx_stomp_output_more(ngx_stomp_session_t *s,
+    ngx_stomp_segment_t *segment, uint32_t start, uint32_t end);
+static ngx_stomp_ranges_t *ngx_stomp_output_grow(ngx_stomp_ranges_t *old,
+    ngx_log_t *log);
+static ngx_int_t ngx_stomp_output_dirty(ngx_stomp_session_t *s);
+static ngx_int_t ngx_stomp_output_send_one(ngx_stomp_session_t *s);
+static ngx_int_t ngx_stomp_output_send_chain(ngx_stomp_session_t *s);
+static void ngx_stomp_output_consume(ngx_stomp_session_t *s, size_t len);
+static void ngx_stomp_output_next(ngx_stomp_session_t *s);
+
+
+static ngx_stomp_segment_t  *ngx_stomp_segments;    /* free ones */
+static ngx_uint_t            ngx_stomp_nsegments;
+
+
+ngx_stomp_segment_t *
+ngx_stomp_segment_reserve(ngx_stomp_segment_t **keep, size_t len,
+    ngx_log_t *log)
+{
+    ngx_stomp_segment_t  *segment;
+
+    segment = *keep;
+
+    if (segment != NULL) {
+
+        /* nobody refers to what it has: it starts again, still in the cache */
+
+        if (segment->refs == 1) {
+            segment->used = 0;
+        }
+
+        if (len <= segment->size - segment->used) {
+            return segment;
+        }
+    }
+
+    segment = ngx_stomp_segment_create(len, log);
+    if (segment == NULL) {
+        return NULL;
+    }
+
+    if (*keep != NULL) {
+        ngx_stomp_segment_unref(*keep);
+    }
+
+    *keep = segment;
+
+    return segment;
+}
+
+
+static ngx_stomp_segment_t *
+ngx_stomp_segment_create(size_t len, ngx_log_t *log)
+{
+    size_t                size;
+    ngx_stomp_segment_t  *segment;
+
+    if (len <= NGX_STOMP_SEGMENT_SIZE && ngx_stomp_segments != NULL) {
+        segment = ngx_stomp_segments;
+        ngx_stomp_segments = segment->next;
+        ngx_stomp_nsegments--;
+
+    } else {
+        size = ngx_max(len, NGX_STOMP_SEGMENT_SIZE);
+
+        segment = ngx_alloc(NGX_STOMP_SEGMENT_HEAD + size, log);
+        if (segment == NULL) {
+            return NULL;
+        }
+
+        segment->size = (uint32_t) size;
+    }
+
+    segment->next = NULL;
+    segment->refs = 1;
+    segment->used = 0;
+
+    return segment;
+}
+
+
+void
+ngx_stomp_segment_unref(ngx_stomp_segment_t *segment)
+{
+    if (--segment->refs) {
+        return;
+    }
+
+    if (segment->size == NGX_STOMP_SEGMENT_SIZE
+        && ngx_stomp_nsegments < NGX_STOMP_SEGMENTS_MAX)
+    {
+        segment->next = ngx_stomp_segments;
+        ngx_stomp_segments = segment;
+        ngx_stomp_nsegments++;
+        return;
+    }
+
+    ngx_free(segment);
+}
+
+
+void
+ngx_stomp_output_range(ngx_stomp_session_t *s, ngx_stomp_segment_t *segment,
+    uint32_t start, uint32_t end)
+{
+    uint32_t  len;
+
+    if (s->dead || s->overflow) {
+        return;
+    }
+
+    len = end - start;
+
+    /* what is pending alone never makes a message too large */
+
+    if (s->pending && len > s->max_output - ngx_min(s->pending,
+                                                    s->max_output))
+    {
+        s->overflow = 1;
+        s->hub->broker->dropped++;
+        ngx_stomp_session_abort(s);
+        return;
+    }
+
+    if (s->range.segment == NULL) {
+        s->range.segment = segment;
+        s->range.start = start;
+        s->range.end = end;
+        segment->refs++;
+
+    } else if (s->range.segment == segment
+               && s->range.end == start
+               && s->more == NULL)
+    {
+        s->range.end = end;
+
+    } else if (ngx_stomp_output_more(s, segment, start, end) != NGX_OK) {
+        ngx_stomp_session_abort(s);
+        return;
+    }
+
+    s->pending += len;
+
+    if (s->dirty == 0 && !s->blocked && ngx_stomp_output_dirty(s) != NGX_OK) {
+        ngx_stomp_session_abort(s);
+    }
+}
+
+
+static ngx_int_t
+ngx_stomp_output_more(ngx_stomp_session_t *s, ngx_stomp_segment_t *segment,
+    uint32_t start, uint32_t end)
+{
+    ngx_stomp_range_t   *range;
+    ngx_stomp_ranges_t  *more;
+
+    more = s->more;
+
+    if (more != NULL) {
+        range = &more->ranges[more->last - 1];
+
+        if (range->segment == segment && range->end == start) {
+            range->end = end;
+            return NGX_OK;
+        }
+    }
+
+    if (more == NULL || more->last == more->size) {
+        more = ngx_stomp_output_grow(more, s->hub->log);
+        if (more == NULL) {
+            return NGX_ERROR;
+        }
+
+        s->more = more;
+    }
+
+    range = &more->ranges[more->last++];
+
+    range->segment = segment;
+    range->start = start;
+    range->end = end;
+    segment->refs++;
+
+    return NGX_OK;
+}
+
+
+static ngx_stomp_ranges_t *
+ngx_stomp_output_grow(ngx_stomp_ranges_t *old, ngx_log_t *log)
+{
+    uint32_t             n, size;
+    ngx_stomp_ranges_t  *more;
+
+    n = (old != NULL) ? old->last - old->first : 0;
+
+    /* half of it was sent: room enough */
+
+    if (old != NULL && old->first >= old->size / 2 && old->first > 0) {
+        ngx_memmove(old->ranges, &old->ranges[old->first],
+                    n * sizeof(ngx_stomp_range_t));
+        old->first = 0;
+        old->last = n;
+        return old;
+    }
+
+    size = (old != NULL) ? old->size * 2 : 4;
+
+    more = ngx_alloc(offsetof(ngx_stomp_ranges_t, ranges)
+                     + size * sizeof(ngx_stomp_range_t), log);
+    if (more == NULL) {
+        return NULL;
+    }
+
+    more->first = 0;
+    more->last = n;
+    more->size = size;
+
+    if (old != NULL) {
+        ngx_memcpy(more->ranges, &old->ranges[old->first],
+                   n * sizeof(ngx_stomp_range_t));
+        ngx_free(old);
+    }
+
+    return more;
+}
+
+
+static ngx_int_t
+ngx_stomp_output_dirty(ngx_stomp_session_t *s)
+{
+    uint32_t               size;
+    ngx_stomp_hub_t       *hub;
+    ngx_stomp_session_t  **dirty;
+
+    hub = s->hub;
+
+    if (hub->ndirty == hub->dirty_size) {
+        size = hub->dirty_size ? hub->dirty_size * 2 : 256;
+
+        dirty = ngx_alloc(size * sizeof(void *), hub->log);
+        if (dirty == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (hub->dirty != NULL) {
+            ngx_memcpy(dirty, hub->dirty, hub->ndirty * sizeof(void *));
+            ngx_free(hub->dirty);
+        }
+
+        hub->dirty = dirty;
+        hub->dirty_size = size;
+    }
+
+    hub->dirty[hub->ndirty++] = s;
+    s->dirty = hub->ndirty;
+
+    ngx_stomp_output_post(hub);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_stomp_output_frame(ngx_stomp_session_t *s, u_char *frame, size_t len,
+    ngx_uint_t text)
+{
+    size_t                head;
+    u_char               *p;
+    uint32_t              start;
+    ngx_stomp_segment_t  *segment;
+
+    head = ngx_stomp_ws_head_len(len);
+
+    segment = ngx_stomp_segment_reserve(&s->hub->shared, head + len,
+                                        s->hub->log);
+    if (segment == NULL) {
+        ngx_stomp_session_abort(s);
+        return;
+    }
+
+    start = segment->used;
+
+    p = ngx_stomp_ws_head(&segment->data[start],
+                          text ? NGX_STOMP_WS_TEXT : NGX_STOMP_WS_BINARY, len);
+    ngx_memcpy(p, frame, len);
+
+    segment->used += head + len;
+
+    ngx_stomp_output_range(s, segment, start, segment->used);
+}
+
+
+void
+ngx_stomp_output_raw(ngx_stomp_session_t *s, u_char *p, size_t len)
+{
+    uint32_t              start;
+    ngx_stomp_segment_t  *segment;
+
+    segment = ngx_stomp_segment_reserve(&s->hub->shared, len, s->hub->log);
+    if (segment == NULL) {
+        ngx_stomp_session_abort(s);
+        return;
+    }
+
+    start = segment->used;
+
+    ngx_memcpy(&segment->data[start], p, len);
+    segment->used += len;
+
+    ngx_stomp_output_range(s, segment, start, segment->used);
+}
+
+
+ngx_int_t
+ngx_stomp_output_send(ngx_stomp_session_t *s)
+{
+    ngx_int_t  rc;
+
+    if (s->range.segment == NULL) {
+        return NGX_OK;
+    }
+
+    do {
+        rc = (s->more == NULL) ? ngx_stomp_output_send_one(s)
+                               : ngx_stomp_output_send_chain(s);
+
+    } while (rc == NGX_OK && s->range.segment != NULL);
+
+    s->blocked = (rc == NGX_AGAIN);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_stomp_output_send_one(ngx_stomp_session_t *s)
+{
+    size_t   len;
+    ssize_t  n;
+
+    len = s->range.end - s->range.start;
+
+    n = s->link->send(s, &s->range.segment->data[s->range.start], len);
+
+    if (n == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    if (n < 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_stomp_output_consume(s, n);
+
+    return ((size_t) n == len) ? NGX_OK : NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_stomp_output_send_chain(ngx_stomp_session_t *s)
+{
+    size_t              sent;
+    ngx_uint_t          i, n;
+    ngx_chain_t        *cl, *rest;
+    ngx_stomp_range_t  *range;
+
+    static ngx_buf_t    bufs[NGX_STOMP_SEND_MAX];
+    static ngx_chain_t  links[NGX_STOMP_SEND_MAX];
+
+    ngx_memzero(bufs, sizeof(bufs));
+
+    range = &s->range;
+    n = 0;
+
+    for (i = 0; i < NGX_STOMP_SEND_MAX; i++) {
+
+        if (i) {
+            if (s->more->first + i - 1 == s->more->last) {
+                break;
+            }
+
+            range = &s->more->ranges[s->more->first + i - 1];
+            links[i - 1].next = &links[i];
+        }
+
+        bufs[i].pos = &range->segment->data[range->start];
+        bufs[i].last = &range->segment->data[range->end];
+        bufs[i].start = bufs[i].pos;
+        bufs[i].end = bufs[i].last;
+        bufs[i].memory = 1;
+
+        links[i].buf = &bufs[i];
+        links[i].next = NULL;
+
+        n += range->end - range->start;
+    }
+
+    bufs[i - 1].flush = 1;
+
+    rest = s->link->send_chain(s, links);
+
+    if (rest == NGX_CHAIN_ERROR) {
+        return NGX_ERROR;
+    }
+
+    sent = n;
+
+    for (cl = rest; cl; cl = cl->next) {
+        sent -= cl->buf->last - cl->buf->pos;
+    }
+
+    ngx_stomp_output_consume(s, sent);
+
+    return rest ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_stomp_output_consume(ngx_stomp_session_t *s, size_t len)
+{
+    size_t  n;
+
+    if (len) {
+        s->sent = ngx_stomp_wheel_now();
+    }
+
+    s->pending -= len;
+
+    while (len) {
+        n = ngx_min(len, s->range.end - s->range.start);
+
+        s->range.start += n;
+        len -= n;
+
+        if (s->range.start == s->range.end) {
+            ngx_stomp_output_next(s);
+        }
+    }
+}
+
+
+/* the first range is done: the next one takes its place */
+
+static void
+ngx_stomp_output_next(ngx_stomp_session_t *s)
+{
+    ngx_stomp_ranges_t  *more;
+
+    ngx_stomp_segment_unref(s->range.segment);
+    s->range.segment = NULL;
+
+    more = s->more;
+
+    if (more == NULL) {
+        return;
+    }
+
+    s->range = more->ranges[more->first++];
+
+    if (more->first == more->last) {
+        ngx_free(more);
+        s->more = NULL;
+    }
+}
+
+
+void
+ngx_stomp_output_discard(ngx_stomp_session_t *s)
+{
+    while (s->range.segment != NULL) {
+        ngx_stomp_output_next(s);
+    }
+
+    s->pending = 0;
+
+    if (s->dirty) {
+        s->hub->dirty[s->dirty - 1] = NULL;
+        s->dirty = 0;
+    }
+}
+
+
+void
+ngx_stomp_output_post(ngx_stomp_hub_t *hub)
+{
+    /* what arrives in the next turn of the event loop joins it */
+
+    if (!hub->flush.posted) {
+        ngx_post_event(&hub->flush, &ngx_posted_next_events);
+    }
+}
+
+
+void
+ngx_stomp_output_flush(ngx_event_t *ev)
+{
+    uint32_t              last;
+    ngx_stomp_hub_t      *hub;
+    ngx_stomp_session_t  *s;
+
+    hub = ev->data;
+
+    last = ngx_min(hub->ndirty, hub->dirty_next + NGX_STOMP_FLUSH_MAX);
+
+    while (hub->dirty_next < last) {
+
+        s = hub->dirty[hub->dirty_next++];
+
+        if (s == NULL) {
+            continue;
+        }
+
+        s->dirty = 0;
+
+        if (!s->blocked && ngx_stomp_output_send(s) == NGX_ERROR) {
+            ngx_stomp_session_abort(s);
+            continue;
+        }
+
+        if (s->finished && s->range.segment == NULL && s->peer_closed) {
+            ngx_stomp_session_abort(s);
+        }
+    }
+
+    if (hub->dirty_next < hub->ndirty) {
+        ngx_stomp_output_post(hub);
+        return;
+    }
+
+    hub->ndirty = 0;
+    hub->dirty_next = 0;
+
+    ngx_stomp_form_close_segments(hub);
+}

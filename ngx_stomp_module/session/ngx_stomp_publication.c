@@ -1,0 +1,162 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_stomp_session.h>
+#include <ngx_stomp_publication.h>
+#include <ngx_stomp_header.h>
+#include <ngx_stomp_utf8.h>
+
+
+static ngx_uint_t ngx_stomp_publication_skip(ngx_stomp_header_t *header,
+    ngx_uint_t *destination);
+
+
+static ngx_str_t  ngx_stomp_reserved[] = {
+    ngx_string("ack"),
+    ngx_string("content-length"),
+    ngx_string("message-id"),
+    ngx_string("receipt"),
+    ngx_string("redelivered"),
+    ngx_string("replay-gap"),
+    ngx_string("subscription"),
+    ngx_string("transaction"),
+    ngx_null_string
+};
+
+
+const char *
+ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
+{
+    ngx_str_t   *topic;
+    ngx_uint_t   i;
+
+    if (name->len == 0) {
+        return "the destination is empty";
+    }
+
+    if (name->len > NGX_STOMP_DESTINATION_MAX) {
+        return "the destination is longer than 1024 octets";
+    }
+
+    topic = conf->topics.elts;
+
+    for (i = 0; i < conf->topics.nelts; i++) {
+        if (name->len > topic[i].len
+            && ngx_memcmp(name->data, topic[i].data, topic[i].len) == 0)
+        {
+            return NULL;
+        }
+    }
+
+    return "the destination does not begin with a prefix that this broker's "
+           "\"topic\" directive names";
+}
+
+
+ngx_uint_t
+ngx_stomp_header_reserved(ngx_str_t *name)
+{
+    ngx_str_t  *reserved;
+
+    for (reserved = ngx_stomp_reserved; reserved->len; reserved++) {
+        if (name->len == reserved->len
+            && ngx_memcmp(name->data, reserved->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* of repeated destinations only the first is the message's */
+
+static ngx_uint_t
+ngx_stomp_publication_skip(ngx_stomp_header_t *header, ngx_uint_t *destination)
+{
+    if (header->name.len == sizeof("destination") - 1
+        && ngx_memcmp(header->name.data, "destination", header->name.len) == 0)
+    {
+        return (*destination)++;
+    }
+
+    return ngx_stomp_header_reserved(&header->name);
+}
+
+
+size_t
+ngx_stomp_publication_size(ngx_stomp_header_t *headers, ngx_uint_t n)
+{
+    size_t      size;
+    ngx_uint_t  i, destination;
+
+    size = 0;
+    destination = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_stomp_publication_skip(&headers[i], &destination)) {
+            continue;
+        }
+
+        size += ngx_stomp_escape_len(headers[i].name.data, headers[i].name.len,
+                                     NGX_STOMP_V12)
+                + ngx_stomp_escape_len(headers[i].value.data,
+                                       headers[i].value.len, NGX_STOMP_V12)
+                + sizeof(":\n") - 1;
+    }
+
+    return size;
+}
+
+
+void
+ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
+    ngx_stomp_header_t *headers, ngx_uint_t n, ngx_str_t *destination,
+    ngx_str_t *body)
+{
+    u_char      *last;
+    uint32_t     state;
+    ngx_uint_t   i, seen;
+
+    last = buf;
+    seen = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_stomp_publication_skip(&headers[i], &seen)) {
+            continue;
+        }
+
+        last = ngx_stomp_escape(last, headers[i].name.data,
+                                headers[i].name.len, NGX_STOMP_V12);
+        *last++ = ':';
+        last = ngx_stomp_escape(last, headers[i].value.data,
+                                headers[i].value.len, NGX_STOMP_V12);
+        *last++ = LF;
+    }
+
+    ngx_memzero(p, sizeof(ngx_stomp_publication_t));
+
+    p->destination = *destination;
+    p->headers.data = buf;
+    p->headers.len = last - buf;
+    p->body = *body;
+
+    if (ngx_strlchr(buf, last, '\\') == NULL) {
+        p->flags |= NGX_STOMP_MESSAGE_PLAIN;
+    }
+
+    state = 0;
+
+    if (ngx_stomp_utf8_validate(&state, body->data, body->len) == NGX_OK) {
+        p->flags |= NGX_STOMP_MESSAGE_TEXT;
+    }
+}

@@ -1,0 +1,45 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_PUBLICATION_H_INCLUDED_
+#define _NGX_STOMP_PUBLICATION_H_INCLUDED_
+
+
+#include <ngx_stomp_session.h>
+
+
+/*
+ * From headers and a body, whoever sent them, to what the broker takes.
+ */
+
+
+/*
+ * Returns NULL if messages may be sent and subscribed to by that name, or a
+ * sentence for the client that says what is wrong with it.
+ */
+const char *ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf,
+    ngx_str_t *name);
+
+/*
+ * Returns 1 for the header names that are the broker's or the frame's own and
+ * so never carried from a sender to the subscribers.
+ */
+ngx_uint_t ngx_stomp_header_reserved(ngx_str_t *name);
+
+/* Returns the size of the block that the headers make. */
+size_t ngx_stomp_publication_size(ngx_stomp_header_t *headers, ngx_uint_t n);
+
+/*
+ * Fills p: the header block, without reserved names and repeated
+ * destinations, is written to buf, of ngx_stomp_publication_size() octets;
+ * body and destination are referred to.
+ */
+void ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
+    ngx_stomp_header_t *headers, ngx_uint_t n, ngx_str_t *destination,
+    ngx_str_t *body);
+
+
+#endif /* _NGX_STOMP_PUBLICATION_H_INCLUDED_ */

@@ -1,0 +1,292 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_SESSION_H_INCLUDED_
+#define _NGX_STOMP_SESSION_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+#include <ngx_stomp_broker.h>
+#include <ngx_stomp_parse.h>
+
+
+/*
+ * One STOMP conversation over an abstract link.  A worker has a hub for each
+ * broker: its sessions, their subscriptions by destination, and the fan-out.
+ */
+
+
+typedef struct ngx_stomp_session_s  ngx_stomp_session_t;
+typedef struct ngx_stomp_hub_s      ngx_stomp_hub_t;
+typedef struct ngx_stomp_form_s     ngx_stomp_form_t;
+typedef struct ngx_stomp_group_s    ngx_stomp_group_t;
+typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
+typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
+
+
+/* flags of a publication, which the broker only carries */
+
+#define NGX_STOMP_MESSAGE_PLAIN  1     /* headers: the same in all versions */
+#define NGX_STOMP_MESSAGE_TEXT   2     /* the body is UTF-8 */
+
+
+/* how a frame is wrapped for a link */
+
+typedef enum {
+    NGX_STOMP_WIRE_WEBSOCKET = 0
+} ngx_stomp_wire_e;
+
+
+/* encoded frames, shared by the sessions that are to get them */
+
+typedef struct ngx_stomp_segment_s  ngx_stomp_segment_t;
+
+struct ngx_stomp_segment_s {
+    ngx_stomp_segment_t        *next;       /* in the list of free ones */
+    uint32_t                    refs;
+    uint32_t                    size;
+    uint32_t                    used;
+    u_char                      data[1];
+};
+
+
+typedef struct {
+    ngx_stomp_segment_t        *segment;    /* holds a reference */
+    uint32_t                    start;
+    uint32_t                    end;
+} ngx_stomp_range_t;
+
+
+/* output that doesn't follow the first range without a gap */
+
+typedef struct {
+    uint32_t                    first;
+    uint32_t                    last;       /* behind the last one */
+    uint32_t                    size;
+    ngx_stomp_range_t           ranges[1];
+} ngx_stomp_ranges_t;
+
+
+/*
+ * A transport.  The functions are called from event handlers only, never
+ * from within ngx_stomp_session_input().
+ */
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_stomp_wire_e            wire;
+
+    /*
+     * Sends what the socket takes.  Octets sent, NGX_AGAIN or NGX_ERROR; if
+     * less than all was sent, the link calls ngx_stomp_session_writable()
+     * when there is room.
+     */
+    ssize_t                   (*send)(ngx_stomp_session_t *s, u_char *p,
+                                      size_t len);
+
+    /* the same for several buffers; NGX_CHAIN_ERROR or what is left */
+    ngx_chain_t              *(*send_chain)(ngx_stomp_session_t *s,
+                                            ngx_chain_t *in);
+
+    /* writes the transport's end, code and reason as in RFC 6455 */
+    void                      (*finish)(ngx_stomp_session_t *s,
+                                        ngx_uint_t code, ngx_str_t *reason);
+
+    /* reads again after ngx_stomp_session_input() returned NGX_BUSY */
+    void                      (*resume)(ngx_stomp_session_t *s);
+
+    /*
+     * Closes at once and frees the session, which was closed with
+     * ngx_stomp_session_cleanup().
+     */
+    void                      (*close)(ngx_stomp_session_t *s);
+} ngx_stomp_link_t;
+
+
+/* directives of a location; lives as long as its cycle */
+
+typedef struct {
+    ngx_stomp_limits_t          limits;
+    ngx_uint_t                  max_subscriptions;
+    ngx_msec_t                  heartbeat_send;
+    ngx_msec_t                  heartbeat_receive;
+    ngx_uint_t                  heartbeat_tolerance;
+    time_t                      connect_timeout;
+    size_t                      max_output;
+    time_t                      output_timeout;
+} ngx_stomp_session_conf_t;
+
+
+/* an incomplete frame; exists only as long as it is incomplete */
+
+typedef struct {
+    ngx_stomp_parser_t          parser;
+    size_t                      len;
+    size_t                      size;
+    u_char                     *data;
+    ngx_stomp_header_t          headers[1];
+} ngx_stomp_carry_t;
+
+
+typedef enum {
+    NGX_STOMP_SESSION_NEW = 0,
+    NGX_STOMP_SESSION_CONNECTED,
+    NGX_STOMP_SESSION_DISCONNECTED,     /* DISCONNECT answered, client closes */
+    NGX_STOMP_SESSION_CLOSING           /* finished, what is left is sent */
+} ngx_stomp_session_state_e;
+
+
+struct ngx_stomp_session_s {
+    /* the first cache line: what a delivery and a flush touch */
+    ngx_stomp_range_t           range;
+    ngx_stomp_ranges_t         *more;
+    const ngx_stomp_link_t     *link;
+    ngx_connection_t           *connection;
+    uint32_t                    pending;        /* octets not yet sent */
+    uint32_t                    dirty;          /* index + 1 in the hub's */
+    uint32_t                    sent;           /* tick of the last send */
+    uint32_t                    max_output;
+    unsigned                    blocked:1;      /* the socket is full */
+    unsigned                    overflow:1;     /* over max_output */
+    unsigned                    dead:1;         /* to be closed */
+
+    unsigned                    paused:1;       /* the zone was full */
+    unsigned                    retried:1;
+    unsigned                    finished:1;     /* the link's end is written */
+    unsigned                    peer_closed:1;  /* the link's end was read */
+    unsigned                    state:3;
+    unsigned                    version:3;      /* NGX_STOMP_V* */
+
+    uint32_t                    received;       /* tick */
+    uint32_t                    deadline;       /* tick, 0: none */
+    uint32_t                    beat_send;      /* ticks, 0: none */
+    uint32_t                    beat_receive;
+    uint32_t                    record;         /* in the zone, 0: none */
+    uint32_t                    nsubs;
+
+    ngx_stomp_hub_t            *hub;
+    ngx_stomp_session_conf_t   *conf;
+    ngx_stomp_sub_t            *subs;
+    ngx_stomp_carry_t          *carry;
+    ngx_queue_t                 queue;          /* on the timer wheel */
+    uint64_t                    id;
+};
+
+
+/* a session's subscription */
+
+struct ngx_stomp_sub_s {
+    ngx_stomp_sub_t            *next;           /* of the session */
+    ngx_stomp_group_t          *group;
+    uint64_t                    from;
+    uint32_t                    index;          /* in the group */
+};
+
+
+/* a hub's sessions are kept by ngx_stomp_wheel.c */
+
+#define NGX_STOMP_WHEEL_SIZE    64
+
+struct ngx_stomp_hub_s {
+    ngx_stomp_broker_t         *broker;
+    ngx_log_t                  *log;
+
+    ngx_stomp_local_t         **locals;         /* by destination id */
+    uint32_t                    nlocals;
+    uint32_t                    locals_size;
+
+    ngx_stomp_form_t          **forms;
+    uint32_t                    nforms;
+    uint32_t                    forms_size;
+
+    ngx_stomp_form_t           *open;           /* forms with a segment */
+    ngx_stomp_segment_t        *shared;         /* what belongs to no form */
+
+    ngx_stomp_session_t       **dirty;
+    uint32_t                    ndirty;
+    uint32_t                    dirty_size;
+    uint32_t                    dirty_next;     /* to be flushed */
+    ngx_event_t                 flush;
+    ngx_event_t                 closing;        /* closes the dead ones */
+    ngx_queue_t                 dead;
+
+    ngx_queue_t                 wheel[NGX_STOMP_WHEEL_SIZE];
+    ngx_uint_t                  nsessions;
+    uint32_t                    drain_end;      /* tick; 0: not draining */
+
+    uint64_t                    id_key[2];
+    uint64_t                    id_count;
+};
+
+
+/* "<slot in hex>-<16 hex digits>" */
+#define NGX_STOMP_SESSION_ID_MAX  (8 + 1 + 16)
+
+
+/*
+ * Starts the conversation: s is zeroed but for link and connection, which
+ * the caller has set, as conf and the hub.  NGX_OK;  NGX_DECLINED: this
+ * worker has no slot.
+ */
+ngx_int_t ngx_stomp_session_init(ngx_stomp_session_t *s);
+
+/*
+ * Feeds octets that the client sent, in any pieces; they may be changed.
+ * NGX_OK: all taken;  NGX_BUSY: the zone is full: what is left is kept, feed
+ * nothing until link->resume();  NGX_DONE: the session doesn't listen any
+ * more, it is finishing.
+ */
+ngx_int_t ngx_stomp_session_input(ngx_stomp_session_t *s, u_char *data,
+    size_t len);
+
+/* The link has room again. */
+void ngx_stomp_session_writable(ngx_stomp_session_t *s);
+
+/*
+ * Ends the conversation in order: the link writes its end behind what is
+ * pending, waits for the peer's, and closes.  May be called twice.
+ */
+void ngx_stomp_session_finish(ngx_stomp_session_t *s, ngx_uint_t code,
+    const char *reason);
+
+/* The peer's end was read; the answer, if still owed, has that code. */
+void ngx_stomp_session_peer_closed(ngx_stomp_session_t *s, ngx_uint_t code);
+
+/*
+ * Has the session closed, without more ado, when the present event handler is
+ * done with it: from then on nothing is delivered to it.
+ */
+void ngx_stomp_session_abort(ngx_stomp_session_t *s);
+
+/*
+ * Gives back what a session holds, but not its memory.  The link's close() is
+ * the only caller.
+ */
+void ngx_stomp_session_cleanup(ngx_stomp_session_t *s);
+
+/*
+ * Answers with an ERROR frame and finishes with a close code.  frame: what it
+ * answers, for its receipt, or NULL.  The body is made as by ngx_sprintf().
+ */
+void ngx_cdecl ngx_stomp_session_error(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame, ngx_uint_t code, const char *message,
+    const char *fmt, ...);
+
+/* Handles a complete frame; NGX_OK, NGX_BUSY or NGX_DONE as for input. */
+ngx_int_t ngx_stomp_session_command(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+
+/* Handles CONNECT and STOMP; likewise. */
+ngx_int_t ngx_stomp_session_connect(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+
+/* Writes the session's id to buf, of NGX_STOMP_SESSION_ID_MAX octets. */
+u_char *ngx_stomp_session_id(ngx_stomp_session_t *s, u_char *buf);
+
+
+#endif /* _NGX_STOMP_SESSION_H_INCLUDED_ */

@@ -1,0 +1,54 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_STOMP_WHEEL_H_INCLUDED_
+#define _NGX_STOMP_WHEEL_H_INCLUDED_
+
+
+#include <ngx_stomp_session.h>
+
+
+/*
+ * Time, in ticks of a second: heart-beats and time-outs of all sessions, and
+ * what a worker has to look after, from one timer.  It keeps an exiting
+ * worker alive exactly as long as there are sessions.
+ */
+
+
+/* Returns this process's hub of a broker; NULL: no memory. */
+ngx_stomp_hub_t *ngx_stomp_hub_create(ngx_stomp_broker_t *broker,
+    ngx_log_t *log);
+
+/*
+ * Starts the ticks.  drain: how long, in seconds, an exiting worker takes to
+ * say goodbye to its sessions.  claim: called in each tick as long as this
+ * process has no slot.
+ */
+void ngx_stomp_wheel_init(ngx_cycle_t *cycle, time_t drain,
+    void (*claim)(ngx_cycle_t *cycle));
+
+/* Returns the present tick; never 0. */
+uint32_t ngx_stomp_wheel_now(void);
+
+/* Adds a session, which is due in the next tick. */
+void ngx_stomp_wheel_add(ngx_stomp_session_t *s);
+
+/* Has a session looked at in the next tick. */
+void ngx_stomp_wheel_hurry(ngx_stomp_session_t *s);
+
+void ngx_stomp_wheel_remove(ngx_stomp_session_t *s);
+
+/* Starts the goodbyes: the worker is exiting, or the zone is retired. */
+void ngx_stomp_wheel_drain(ngx_stomp_hub_t *hub);
+
+/* Drains all hubs: nginx asks the worker's connections to go. */
+void ngx_stomp_wheel_drain_all(void);
+
+/* Aborts all of a hub's sessions: its zone is about to vanish. */
+void ngx_stomp_wheel_abort(ngx_stomp_hub_t *hub);
+
+
+#endif /* _NGX_STOMP_WHEEL_H_INCLUDED_ */
