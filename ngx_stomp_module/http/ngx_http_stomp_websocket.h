@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _NGX_HTTP_STOMP_WEBSOCKET_H_INCLUDED_
+#define _NGX_HTTP_STOMP_WEBSOCKET_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_stomp_session.h>
+#include <ngx_stomp_ws.h>
+
+
+/* a WebSocket connection (RFC 6455) that carries a STOMP session */
+
+typedef struct {
+    ngx_stomp_session_t      session;       /* first: it is freed by its link */
+    ngx_stomp_ws_decoder_t   decoder;
+    u_char                  *carry;         /* read and not decoded, or NULL */
+    uint32_t                 carry_len;
+    uint32_t                 max_frame;
+    ngx_http_request_t      *request;       /* NULL: it was released */
+    unsigned                 backlog:1;     /* carry is to be decoded first */
+    unsigned                 asked:1;       /* by nginx to go */
+    unsigned                 deaf:1;        /* input makes no sense any more */
+} ngx_http_stomp_websocket_t;
+
+
+/* The content handler of a location with stomp_pass: the handshake. */
+ngx_int_t ngx_http_stomp_websocket_handler(ngx_http_request_t *r);
+
+/*
+ * Runs the connection from the 101 on; the request has one reference more for
+ * it, and is released as soon as nothing else holds it.
+ */
+void ngx_http_stomp_websocket_start(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_STOMP_WEBSOCKET_H_INCLUDED_ */
