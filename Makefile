@@ -1,0 +1,73 @@
+# make            build/ngx_stomp_module.so for the installed nginx
+# make help       everything else
+
+SHELL := /bin/bash
+
+BUILD ?= build
+
+# Where the unit tests find nginx's headers; tools/build.sh writes it.
+-include $(BUILD)/nginx.mk
+
+# The tools read these from the environment.
+export BUILD CC NGINX_SRC NGINX_FLAGS NDK_SRC NGX_STOMP_TEST_HOOKS
+export STOMP_CFLAGS STOMP_LDFLAGS
+
+.DEFAULT_GOAL := module
+
+.PHONY: module deps run run-tls stop unit test clean help
+
+# Always asked: the script knows whether configure has to run again, and
+# nginx's own Makefile what has to be compiled.
+module:
+	@tools/build.sh
+
+deps:
+	@tools/install.sh build
+
+run:
+	@tools/run.sh chat
+
+run-tls:
+	@tools/run.sh chat-tls
+
+stop:
+	@tools/stop.sh
+
+unit:
+	@tools/install.sh build unit
+	@tools/build.sh
+	@$(MAKE) --no-print-directory unit-binaries
+	@tools/test.sh unit
+
+test:
+	@tools/install.sh build run test
+	@tools/build.sh
+	@$(MAKE) --no-print-directory unit-binaries
+	@tools/test.sh $(TESTS)
+
+clean:
+	@tools/stop.sh --quiet
+	rm -rf $(BUILD)
+
+include t/unit/rules.mk
+
+help:
+	@echo 'make            build $(BUILD)/ngx_stomp_module.so'
+	@echo 'make run        build, start the chat example on port 8020'
+	@echo 'make run-tls    the same with TLS on port 8443'
+	@echo 'make stop       stop it'
+	@echo 'make unit       run the unit tests'
+	@echo 'make test       run all tests (TESTS="t/a.t t/b.t" for some)'
+	@echo 'make deps       install what the build needs (Debian, Ubuntu)'
+	@echo 'make clean      remove $(BUILD)'
+	@echo
+	@echo 'run, unit and test install the packages they miss, with apt-get;'
+	@echo 'STOMP_NO_INSTALL=1 forbids that.'
+	@echo
+	@echo 'NGINX_SRC=DIR           build for this nginx source tree'
+	@echo 'NGINX_FLAGS="..."       its configure flags (--with-compat)'
+	@echo 'NDK_SRC=DIR             source of ngx_devel_kit'
+	@echo 'CC=clang                another compiler'
+	@echo 'STOMP_CFLAGS="..."      more compiler flags (STOMP_LDFLAGS: linker)'
+	@echo 'BUILD=DIR               another folder for all that is built'
+	@echo 'NGX_STOMP_TEST_HOOKS=1  with the hooks of the crash tests'

@@ -1,0 +1,591 @@
+/*
+ * Load and correctness tool: many STOMP subscribers over WebSocket, a few
+ * publishers (HTTP push or SEND), one epoll loop.  Its codecs are its own, so
+ * that it checks the server's.  Run it without options for the list.
+ *
+ *     cc -std=c99 -O2 -Wall -Wextra -o fanout fanout.c fanout_*.c
+ */
+
+#include "fanout.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define CONNECTING     200              /* connections being opened at once */
+#define SETTLE_US      200000           /* late duplicates show up in it */
+
+options_t       o = {
+    .path = "/endpoint-websocket", .dest = "/topic/fanout",
+    .push_path = "/push", .subscribers = 1, .publishers = 1, .messages = 100,
+    .body = 64, .window = -1, .hold = -1, .timeout = 60, .stall = 5
+};
+
+int             ep;
+uint64_t        now_us, progress_us, last_us;
+conn_t         *subs, *pubs;
+char          **dest_name;
+unsigned       *live;
+unsigned        per_pub, per_dest, opening, ready;
+unsigned char  *flags;
+uint32_t       *remaining;
+uint64_t       *seq_of;
+long            outstanding;
+unsigned        slot_count[MAX_SLOTS], slot_lost[MAX_SLOTS];
+unsigned        closes[5000];
+uint64_t        max_us, sent, received, lost, duplicated, out_of_order,
+                mismatch, refused, uncertain, lost_connections, beats, errors;
+
+static uint64_t  first_us, deadline_us;
+
+enum { HTTP = 1, SEND, ALTERNATE };
+
+static const char  usage[] =
+"usage: fanout --port N [options]\n"
+"  --path P            WebSocket endpoint (/endpoint-websocket)\n"
+"  --subscribers N     connections that subscribe (1)\n"
+"  --own-ids           each with a subscription id of its own\n"
+"  --destination D     destination (/topic/fanout)\n"
+"  --destinations M    M of them, D0 .. D<M-1>; subscriber i on D<i mod M>\n"
+"  --messages K        messages in all (100)\n"
+"  --body B            octets of a body, 40 or more (64)\n"
+"  --publish HOW       http, send or alternate (http)\n"
+"  --publishers P      publishing connections (1)\n"
+"  --receipt           SEND waits for its RECEIPT\n"
+"  --push-path P       the destination is appended (/push)\n"
+"  --window W          closed loop: at most W messages that a subscriber has\n"
+"                      not received (100)\n"
+"  --rate R            messages a second instead (a window only if given)\n"
+"  --timeout S         bound for the whole run (60)\n"
+"  --stall S           give up after S seconds without progress (5)\n"
+"  --hold S            publish nothing: READY, hold S seconds; 0: until a\n"
+"                      line or the end of the standard input\n"
+"  --survive           lost connections are counted, the others must still\n"
+"                      receive all; READY is printed before publishing\n"
+"  --json              the result on one line\n";
+
+
+static void
+poll_once(int ms)
+{
+    int                        i, n;
+    conn_t                    *c;
+    static struct epoll_event  ev[512];
+
+    n = epoll_wait(ep, ev, 512, ms);
+
+    if (n == -1 && errno != EINTR) {
+        die("epoll_wait");
+    }
+
+    for (i = 0; i < n; i++) {
+        c = ev[i].data.ptr;
+        now_us = clock_us();
+
+        if (c->fd >= 0) {
+            conn_event(c, ev[i].events);
+        }
+    }
+
+    now_us = clock_us();
+}
+
+
+static void
+publish(conn_t *c)
+{
+    int           len, n;
+    char          text[64];
+    size_t        m;
+    unsigned      dest;
+    static char  *frame;
+    const char   *fmt;
+
+    if (frame == NULL) {
+        frame = alloc(1, o.body + 2048);
+    }
+
+    dest = dest_of(c->index, c->next_n);
+    m = message_of(c->index, c->next_n);
+
+    if (c->kind == PUB_HTTP) {
+        len = snprintf(frame, 1024, "POST %s%s HTTP/1.1\r\n"
+                       "Host: 127.0.0.1:%d\r\nContent-Type: text/plain\r\n"
+                       "Content-Length: %ld\r\n\r\n",
+                       o.push_path, dest_name[dest], o.port, o.body);
+    } else {
+        fmt = o.receipt ? "SEND\ndestination:%s\ncontent-length:%ld\n"
+                          "receipt:%u\n\n"
+                        : "SEND\ndestination:%s\ncontent-length:%ld\n\n";
+        len = snprintf(frame, 1024, fmt, dest_name[dest], o.body, c->next_n);
+    }
+
+    n = snprintf(text, sizeof(text), "p:%u n:%u t:%llu ", c->index, c->next_n,
+                 (unsigned long long) clock_us());
+    memset(frame + len, '.', o.body);
+    memcpy(frame + len, text, n < o.body ? n : o.body);
+    len += o.body;
+    frame[len] = '\0';
+
+    c->pending_n = c->next_n++;
+    c->done = c->next_n == c->total_n;
+    c->in_flight = 1;
+    sent++;
+    outstanding++;
+    remaining[m] = live[dest];
+    progress_us = now_us;
+    first_us = first_us ? first_us : now_us;
+
+    if (remaining[m] == 0) {
+        settle(m, M_COMPLETE);
+    }
+
+    if (c->kind == PUB_HTTP) {
+        append(&c->out, frame, len);
+        flush(c);
+    } else {
+        ws_write(c, 1, frame, len + 1);
+    }
+}
+
+
+static int
+waits_for_answer(conn_t *c)
+{
+    return c->in_flight && (c->kind == PUB_HTTP || o.receipt);
+}
+
+
+/* may send now; if only the clock is against it, *wake_us says until when */
+
+static int
+may_publish(conn_t *c, uint64_t *wake_us)
+{
+    if (c->done || c->state != ST_READY || c->out.len || waits_for_answer(c)
+        || (o.window > 0 && outstanding >= o.window))
+    {
+        return 0;
+    }
+
+    if (c->next_us > now_us) {
+        *wake_us = c->next_us < *wake_us ? c->next_us : *wake_us;
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static uint64_t
+publish_all(void)
+{
+    conn_t   *c;
+    uint64_t  wake_us = now_us + 100000;
+
+    for (c = pubs; c < pubs + o.publishers; c++) {
+
+        if (c->state == ST_DEAD && !c->done && c->retry_us <= now_us) {
+            conn_open(c);
+        }
+
+        while (may_publish(c, &wake_us)) {
+            publish(c);
+
+            if (o.rate > 0) {
+                c->next_us += 1e6 * o.publishers / o.rate;
+            }
+        }
+    }
+
+    return wake_us;
+}
+
+
+static int
+finished(void)
+{
+    conn_t  *c;
+
+    for (c = pubs; c < pubs + o.publishers; c++) {
+        if (!c->done || c->out.len
+            || (c->state == ST_READY && waits_for_answer(c)))
+        {
+            return 0;
+        }
+    }
+
+    return outstanding == 0;
+}
+
+
+static void
+run(void)
+{
+    conn_t    *c;
+    uint64_t   wake_us, end_us;
+
+    progress_us = now_us;
+
+    for (c = pubs; c < pubs + o.publishers; c++) {
+        c->done = c->total_n == 0;
+        c->next_us = now_us;
+
+        if (o.rate > 0) {
+            c->next_us += 1e6 * c->index / o.rate;
+        }
+    }
+
+    while (!finished()) {
+        wake_us = publish_all();
+
+        if (now_us > deadline_us
+            || now_us - progress_us > (uint64_t) (o.stall * 1e6))
+        {
+            fprintf(stderr, "fanout: gave up: %s\n", now_us > deadline_us
+                    ? "time is over" : "no progress");
+            return;
+        }
+
+        poll_once(wake_us > now_us ? (wake_us - now_us + 999) / 1000 : 0);
+    }
+
+    for (end_us = now_us + SETTLE_US; now_us < end_us; /* void */) {
+        poll_once((end_us - now_us) / 1000 + 1);
+    }
+}
+
+
+/* opens all and waits until they are ready; false if one is not */
+
+static int
+open_all(conn_t *conns, unsigned count)
+{
+    unsigned  next = 0;
+
+    while (next < count || opening) {
+        while (next < count && opening < CONNECTING) {
+            conn_open(&conns[next++]);
+        }
+
+        poll_once(100);
+
+        if (lost_connections || now_us > deadline_us) {
+            fprintf(stderr, "fanout: could not open all connections\n");
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+print_ready(void)
+{
+    printf("READY\n");
+    fflush(stdout);
+}
+
+
+/* the standard input is in the epoll set only while it is waited for */
+
+static void
+hold(void)
+{
+    char                buf[64];
+    int                 watched;
+    uint64_t            end_us;
+    conn_t              in = { .fd = -1 };
+    struct epoll_event  ev = { .events = EPOLLIN, .data.ptr = &in };
+
+    print_ready();
+
+    end_us = o.hold ? now_us + (uint64_t) o.hold * 1000000 : deadline_us;
+    end_us = end_us < deadline_us ? end_us : deadline_us;
+
+    if (o.hold) {
+        while (now_us < end_us) {
+            poll_once(100);
+        }
+
+        return;
+    }
+
+    /* a plain file can't be watched and can always be read */
+    watched = epoll_ctl(ep, EPOLL_CTL_ADD, 0, &ev) == 0;
+
+    while (watched && now_us < end_us) {
+        struct epoll_event  first;
+
+        /* peek: poll_once() skips the entry because it has no descriptor */
+        if (epoll_wait(ep, &first, 1, 100) == 1 && first.data.ptr == &in) {
+            break;
+        }
+
+        poll_once(0);
+    }
+
+    if (read(0, buf, sizeof(buf)) == -1) {
+        die("read");
+    }
+}
+
+
+static void
+print_counts(const char *name, unsigned *count, unsigned size, int hex)
+{
+    unsigned     i;
+    const char  *comma = "";
+
+    printf("\"%s\": {", name);
+
+    for (i = 0; i < size; i++) {
+        if (count[i]) {
+            printf(hex ? "%s\"%x\": %u" : "%s\"%u\": %u", comma, i, count[i]);
+            comma = ", ";
+        }
+    }
+
+    printf("}");
+}
+
+
+static void
+print_missed(void)
+{
+    conn_t      *c;
+    unsigned     n = 0;
+
+    printf("\"missed\": [");
+
+    for (c = subs; c < subs + o.subscribers; c++) {
+        if (c->missed && n < 50) {
+            printf("%s{\"subscriber\": %u, \"slot\": \"%x\", \"missed\": %llu}",
+                   n++ ? ", " : "", c->index, (unsigned) c->slot,
+                   (unsigned long long) c->missed);
+        }
+    }
+
+    printf("]");
+}
+
+
+static void
+print_result(int ok)
+{
+    double       seconds;
+    size_t       i;
+    const char  *sep = o.json ? ", " : ",\n  ";
+
+    struct {
+        const char  *name;
+        uint64_t     value;
+    } numbers[] = {
+        { "subscribers", o.subscribers }, { "survivors", ready },
+        { "published", sent - refused }, { "refused", refused },
+        { "uncertain", uncertain }, { "received", received },
+        { "lost", lost }, { "duplicated", duplicated },
+        { "out_of_order", out_of_order }, { "order_hash_mismatch", mismatch },
+        { "lost_connections", lost_connections }, { "errors", errors },
+        { "beats", beats }, { "p50_us", hist_quantile(0.5) },
+        { "p99_us", hist_quantile(0.99) }, { "max_us", max_us }
+    };
+
+    seconds = last_us > first_us ? (last_us - first_us) / 1e6 : 0;
+
+    printf("{%s\"ok\": %s", o.json ? "" : "\n  ", ok ? "true" : "false");
+
+    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        printf("%s\"%s\": %llu", sep, numbers[i].name,
+               (unsigned long long) numbers[i].value);
+    }
+
+    printf("%s\"seconds\": %.6f%s\"deliveries_per_s\": %.0f%s", sep, seconds,
+           sep, seconds > 0 ? received / seconds : 0, sep);
+    print_counts("slots", slot_count, MAX_SLOTS, 1);
+    printf("%s", sep);
+    print_counts("lost_slots", slot_lost, MAX_SLOTS, 1);
+    printf("%s", sep);
+    print_counts("closes", closes, 5000, 0);
+    printf("%s", sep);
+    print_missed();
+    printf(o.json ? "}\n" : "\n}\n");
+}
+
+
+static void
+bad_usage(const char *why)
+{
+    fprintf(stderr, "fanout: %s\n%s", why, usage);
+    exit(2);
+}
+
+
+static void
+parse_how(const char *how)
+{
+    o.publish = strcmp(how, "http") == 0 ? HTTP
+                : strcmp(how, "send") == 0 ? SEND
+                : strcmp(how, "alternate") == 0 ? ALTERNATE : 0;
+
+    if (o.publish == 0) {
+        bad_usage("unknown way to publish");
+    }
+}
+
+
+static void
+parse_options(int argc, char **argv)
+{
+    int                         c;
+    static const struct option  list[] = {
+        { "port", 1, 0, 'p' }, { "path", 1, 0, 'u' },
+        { "subscribers", 1, 0, 'n' }, { "destination", 1, 0, 'd' },
+        { "destinations", 1, 0, 'm' }, { "messages", 1, 0, 'k' },
+        { "body", 1, 0, 'b' }, { "publish", 1, 0, 'h' },
+        { "publishers", 1, 0, 'P' }, { "push-path", 1, 0, 'q' },
+        { "window", 1, 0, 'w' }, { "rate", 1, 0, 'r' },
+        { "timeout", 1, 0, 't' }, { "stall", 1, 0, 's' },
+        { "hold", 1, 0, 'H' }, { "survive", 0, &o.survive, 1 },
+        { "receipt", 0, &o.receipt, 1 }, { "own-ids", 0, &o.own_ids, 1 },
+        { "json", 0, &o.json, 1 }, { 0, 0, 0, 0 }
+    };
+
+    o.publish = HTTP;
+
+    while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
+        switch (c) {
+        case 'p': o.port = atoi(optarg); break;
+        case 'u': o.path = optarg; break;
+        case 'n': o.subscribers = strtoul(optarg, NULL, 10); break;
+        case 'd': o.dest = optarg; break;
+        case 'm': o.dests = strtoul(optarg, NULL, 10); break;
+        case 'k': o.messages = strtoul(optarg, NULL, 10); break;
+        case 'b': o.body = atol(optarg); break;
+        case 'h': parse_how(optarg); break;
+        case 'P': o.publishers = strtoul(optarg, NULL, 10); break;
+        case 'q': o.push_path = optarg; break;
+        case 'w': o.window = atol(optarg); break;
+        case 'r': o.rate = atof(optarg); break;
+        case 't': o.timeout = atof(optarg); break;
+        case 's': o.stall = atof(optarg); break;
+        case 'H': o.hold = atol(optarg); break;
+        case 0: break;
+        default: bad_usage("unknown option");
+        }
+    }
+
+    if (o.port <= 0 || optind != argc) {
+        bad_usage("--port is needed, arguments are not");
+    }
+
+    if (o.body < 40 || o.body > 64 << 20 || o.messages > 100000000
+        || o.publishers < 1 || o.publishers > 1024 || o.subscribers < 1
+        || o.subscribers > 18000 || strlen(o.dest) > 400
+        || strlen(o.push_path) > 400)
+    {
+        bad_usage("an option is out of its bounds");
+    }
+
+    if (o.window == -1) {
+        o.window = o.rate > 0 ? 0 : 100;
+    }
+}
+
+
+static void
+make_tables(void)
+{
+    char      name[512];
+    size_t    all;
+    conn_t   *c;
+    unsigned  i, numbered;
+
+    numbered = o.dests > 0;
+    o.dests = numbered ? o.dests : 1;
+    per_pub = o.messages / o.publishers / o.dests + 2;
+    per_dest = per_pub * o.publishers;
+    all = (size_t) per_dest * o.dests;
+
+    flags = alloc(all, 1);
+    remaining = alloc(all, sizeof(*remaining));
+    seq_of = alloc(all, sizeof(*seq_of));
+    live = alloc(o.dests, sizeof(*live));
+    dest_name = alloc(o.dests, sizeof(*dest_name));
+    subs = alloc(o.subscribers, sizeof(*subs));
+    pubs = alloc(o.publishers, sizeof(*pubs));
+
+    for (i = 0; i < o.dests; i++) {
+        snprintf(name, sizeof(name), numbered ? "%s%u" : "%s", o.dest, i);
+        dest_name[i] = strdup(name);
+    }
+
+    for (i = 0; i < o.subscribers; i++) {
+        c = &subs[i];
+        c->fd = c->slot = -1;
+        c->index = i;
+        c->dest = i % o.dests;
+        c->seen = alloc(per_dest / 64 + 1, 8);
+        c->last_n = alloc(o.publishers, sizeof(*c->last_n));
+        live[c->dest]++;
+    }
+
+    for (i = 0; i < o.publishers; i++) {
+        c = &pubs[i];
+        c->fd = c->slot = -1;
+        c->index = i;
+        c->total_n = o.messages / o.publishers
+                     + (i < o.messages % o.publishers);
+        c->kind = o.publish == SEND || (o.publish == ALTERNATE && i % 2)
+                  ? PUB_SEND : PUB_HTTP;
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    int            ok;
+    struct rlimit  limit;
+
+    parse_options(argc, argv);
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+
+    ep = epoll_create1(0);
+    now_us = clock_us();
+    deadline_us = now_us + (uint64_t) (o.timeout * 1e6);
+
+    wire_init();
+    make_tables();
+
+    ok = open_all(subs, o.subscribers);
+
+    if (ok && o.hold >= 0) {
+        hold();
+
+    } else if (ok && (ok = open_all(pubs, o.publishers)) != 0) {
+        if (o.survive) {
+            print_ready();
+        }
+
+        run();
+        check_all();
+        ok = sent == o.messages && (o.survive || finished());
+    }
+
+    ok = ok && !lost && !duplicated && !out_of_order && !mismatch && !errors
+         && (o.survive ? ready > 0 : !lost_connections && !refused);
+
+    print_result(ok);
+
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,360 @@
+/*
+ * The load tool's book-keeping: publisher p sends its messages n = 0, 1, ...
+ * to destination (n + p) mod M, so it is known without talking what each
+ * subscriber has to receive.  A bit for each message and subscriber.
+ */
+
+#include "fanout.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define HIST_SIZE      (64 + 58 * 32)
+
+static uint64_t  hist[HIST_SIZE];
+
+
+uint64_t
+clock_us(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+void
+die(const char *what)
+{
+    perror(what);
+    exit(2);
+}
+
+
+void *
+alloc(size_t n, size_t size)
+{
+    void  *p = calloc(n ? n : 1, size);
+
+    if (p == NULL) {
+        die("calloc");
+    }
+
+    return p;
+}
+
+
+void
+append(bytes_t *b, const void *data, size_t len)
+{
+    if (b->len + len > b->cap) {
+        b->cap = (b->len + len) * 3 / 2;
+        b->data = realloc(b->data, b->cap);
+        if (b->data == NULL) {
+            die("realloc");
+        }
+    }
+
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+}
+
+
+void
+release(bytes_t *b)
+{
+    free(b->data);
+    memset(b, 0, sizeof(*b));
+}
+
+
+void
+report(conn_t *c, const char *fmt, ...)
+{
+    va_list  args;
+
+    if (++errors > 10) {
+        return;
+    }
+
+    va_start(args, fmt);
+    fprintf(stderr, "fanout: %s %u: ",
+            c->kind == SUBSCRIBER ? "subscriber" : "publisher", c->index);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+
+unsigned
+dest_of(unsigned p, uint32_t n)
+{
+    return (n + p) % o.dests;
+}
+
+
+/* n of one publisher to one destination are M apart: n / M is unique */
+
+static size_t
+bit_of(unsigned p, uint32_t n)
+{
+    return (size_t) p * per_pub + n / o.dests;
+}
+
+
+size_t
+message_of(unsigned p, uint32_t n)
+{
+    return (size_t) dest_of(p, n) * per_dest + bit_of(p, n);
+}
+
+
+static int
+seen(conn_t *c, size_t bit)
+{
+    return c->seen[bit / 64] >> (bit % 64) & 1;
+}
+
+
+/* nobody has to wait for this message any more */
+
+void
+settle(size_t m, int why)
+{
+    if (!(flags[m] & M_SETTLED)) {
+        outstanding--;
+    }
+
+    flags[m] |= why;
+}
+
+
+void
+hist_add(uint64_t us)
+{
+    int  e;
+
+    if (us > max_us) {
+        max_us = us;
+    }
+
+    if (us < 64) {
+        hist[us]++;
+        return;
+    }
+
+    e = 63 - __builtin_clzll(us);
+    hist[64 + (e - 6) * 32 + ((us >> (e - 5)) & 31)]++;
+}
+
+
+uint64_t
+hist_quantile(double q)
+{
+    int       i;
+    uint64_t  total = 0, sum = 0;
+
+    for (i = 0; i < HIST_SIZE; i++) {
+        total += hist[i];
+    }
+
+    for (i = 0; i < HIST_SIZE; i++) {
+        sum += hist[i];
+        if (total != 0 && sum >= q * total) {
+            break;
+        }
+    }
+
+    if (i < 64 || i == HIST_SIZE) {
+        return i < 64 ? (uint64_t) i : 0;
+    }
+
+    return ((uint64_t) (32 + (i - 64) % 32)) << ((i - 64) / 32 + 1);
+}
+
+
+void
+subscriber_lost(conn_t *c)
+{
+    size_t    m;
+    conn_t   *p;
+    uint32_t  n;
+
+    live[c->dest]--;
+
+    if (c->slot >= 0) {
+        slot_lost[c->slot]++;
+    }
+
+    for (p = pubs; p < pubs + o.publishers; p++) {
+
+        while (p->low_n < p->next_n
+               && flags[message_of(p->index, p->low_n)] & M_SETTLED)
+        {
+            p->low_n++;
+        }
+
+        for (n = p->low_n; n < p->next_n; n++) {
+            m = message_of(p->index, n);
+
+            if (dest_of(p->index, n) == c->dest
+                && !(flags[m] & M_COMPLETE)
+                && !seen(c, bit_of(p->index, n))
+                && --remaining[m] == 0)
+            {
+                settle(m, M_COMPLETE);
+            }
+        }
+    }
+}
+
+
+/* whether the server took what was not confirmed is unknown */
+
+void
+publisher_lost(conn_t *c)
+{
+    size_t    m;
+    uint32_t  n;
+
+    n = (c->kind == PUB_HTTP || o.receipt) ? c->pending_n : c->low_n;
+
+    for (/* void */; c->in_flight && n < c->next_n; n++) {
+        m = message_of(c->index, n);
+
+        if (!(flags[m] & (M_SETTLED|M_CONFIRMED))) {
+            settle(m, M_UNCERTAIN);
+            uncertain++;
+        }
+    }
+
+    c->in_flight = 0;
+    c->retry_us = now_us + 50000;
+    c->done = c->done || !o.survive;
+}
+
+
+void
+message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq)
+{
+    size_t  m, bit;
+
+    m = message_of(p, n);
+    bit = bit_of(p, n);
+
+    if (seen(c, bit)) {
+        duplicated++;
+        return;
+    }
+
+    if (seq <= c->last_seq || n < c->last_n[p]) {
+        out_of_order++;
+    }
+
+    if (seq_of[m] == 0) {
+        seq_of[m] = seq;
+    } else if (seq_of[m] != seq) {
+        report(c, "p:%u n:%u has another message-id elsewhere", p, n);
+    }
+
+    c->seen[bit / 64] |= (uint64_t) 1 << (bit % 64);
+    c->last_seq = seq > c->last_seq ? seq : c->last_seq;
+    c->last_n[p] = n + 1 > c->last_n[p] ? n + 1 : c->last_n[p];
+    c->hash = (c->hash ^ ((uint64_t) p << 32 | n)) * 0x9e3779b97f4a7c15ull;
+    c->hash ^= c->hash >> 29;
+
+    received++;
+    progress_us = last_us = now_us;
+    flags[m] |= M_SEEN;
+
+    if (--remaining[m] == 0) {
+        settle(m, M_COMPLETE);
+    }
+}
+
+
+/* a message nobody is sure about: if one has it, all must have it */
+
+static int
+expected(size_t m)
+{
+    if (flags[m] & M_REFUSED) {
+        return 0;
+    }
+
+    return flags[m] & M_UNCERTAIN ? flags[m] & M_SEEN : 1;
+}
+
+
+static void
+count_missed(conn_t *c)
+{
+    size_t    m;
+    conn_t   *p;
+    uint32_t  n;
+
+    for (p = pubs; p < pubs + o.publishers; p++) {
+        for (n = 0; n < p->next_n; n++) {
+            if (dest_of(p->index, n) != c->dest) {
+                continue;
+            }
+
+            m = message_of(p->index, n);
+
+            if (seen(c, bit_of(p->index, n))) {
+                if (flags[m] & M_REFUSED) {
+                    report(c, "p:%u n:%u came though it was refused",
+                           p->index, n);
+                }
+
+            } else if (expected(m)) {
+                c->missed++;
+            }
+        }
+    }
+
+    lost += c->missed;
+}
+
+
+/*
+ * Counts what the survivors missed, then compares the order in which those
+ * that have all of a destination have seen it (majority vote, then count).
+ */
+
+void
+check_all(void)
+{
+    conn_t             *c;
+    struct vote_s {
+        uint64_t        hash;
+        unsigned        count;
+    }                  *vote, *v;
+
+    vote = alloc(o.dests, sizeof(*vote));
+
+    for (c = subs; c < subs + o.subscribers; c++) {
+        if (c->state != ST_READY) {
+            continue;
+        }
+
+        count_missed(c);
+        v = &vote[c->dest];
+
+        if (c->missed == 0) {
+            v->hash = v->count ? v->hash : c->hash;
+            v->count += v->hash == c->hash ? 1 : -1;
+        }
+    }
+
+    for (c = subs; c < subs + o.subscribers; c++) {
+        mismatch += c->state == ST_READY && c->missed == 0
+                    && c->hash != vote[c->dest].hash;
+    }
+
+    free(vote);
+}

@@ -1,0 +1,189 @@
+#!/bin/bash
+
+# install.sh build|unit|run|test ...
+#
+# Installs what is missing for these purposes, and nothing when all is there.
+# The system's nginx is neither started nor enabled.
+
+. "$(dirname "$0")/lib.sh"
+
+policy=/usr/sbin/policy-rc.d
+
+missing=()
+
+
+# a package, or the command that makes it unnecessary
+
+need() {
+    local package=$1 command=${2:-}
+
+    if [ -n "$command" ] && command -v "$command" >/dev/null; then
+        return
+    fi
+
+    case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) in
+        *' installed') ;;
+        *) missing+=("$package") ;;
+    esac
+}
+
+
+need_node() {
+    need nodejs node
+    need npm npm
+    need ca-certificates
+}
+
+
+collect() {
+    case $1 in
+
+    build)
+        case ${CC:-cc} in
+            *clang*) need clang clang ;;
+            *) need gcc "${CC%% *}" ;;
+        esac
+        need make make
+        need libc6-dev
+        need libcjson-dev
+
+        if [ -z "${NDK_SRC:-}" ]; then
+            need libnginx-mod-http-ndk-dev
+        fi
+
+        if [ -z "${NGINX_SRC:-}" ]; then
+            need nginx-dev
+        else
+            need libpcre2-dev
+            need libssl-dev
+            need zlib1g-dev
+        fi
+        ;;
+
+    unit)
+        need gcc gcc
+        need libcmocka-dev
+        need perl prove
+        ;;
+
+    run)
+        need_nginx
+        need curl curl
+        need openssl openssl
+        need_node
+        ;;
+
+    test)
+        need_nginx
+        need perl prove
+        need curl curl
+        need openssl openssl
+        need libcmocka-dev
+        need libio-socket-ssl-perl
+        need libwww-perl
+        need chromium chromium
+        need_node
+        ;;
+
+    *)
+        die "unknown purpose \"$1\""
+        ;;
+    esac
+}
+
+
+need_nginx() {
+    if [ -z "${NGINX:-}" ]; then
+        need nginx
+    fi
+
+    if [ -z "${NDK_MODULE:-}" ]; then
+        need libnginx-mod-http-ndk
+    fi
+}
+
+
+# A Debian package starts its service as it is installed, unless policy-rc.d
+# says no.  Ours stands only as long as apt-get runs.
+
+forbid_services() {
+    saved=
+
+    if [ -e "$policy" ] || [ -L "$policy" ]; then
+        saved=$policy.ngx_stomp_module
+        as_root mv "$policy" "$saved"
+    fi
+
+    trap restore_services EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+}
+
+
+restore_services() {
+    if [ -n "$saved" ]; then
+        as_root mv "$saved" "$policy"
+    else
+        as_root rm -f "$policy"
+    fi
+
+    trap - EXIT INT TERM HUP
+}
+
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 \
+        install --yes --no-install-recommends "$@" </dev/null >/dev/null
+}
+
+
+install_missing() {
+    local fresh=no
+
+    say "installing: ${missing[*]}"
+
+    if ! dpkg-query -W nginx >/dev/null 2>&1; then
+        fresh=yes
+        forbid_services
+    fi
+
+    # The lists of a fresh machine are empty, those of an old one outdated.
+    as_root apt-get -qq update </dev/null \
+        || say 'apt-get update failed; trying with the lists at hand'
+    apt_install "${missing[@]}"
+
+    if [ $fresh = yes ]; then
+        restore_services
+
+        # not at the next start of the machine either
+        if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
+            as_root systemctl disable --quiet nginx || true
+        fi
+    fi
+}
+
+
+if ! command -v dpkg-query >/dev/null; then
+    say 'not a Debian system: nothing is installed automatically'
+    exit 0
+fi
+
+for purpose in "$@"; do
+    collect "$purpose"
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ -n "${STOMP_NO_INSTALL:-}" ]; then
+        die "these packages are missing: ${missing[*]}"
+    fi
+
+    # no package twice
+    readarray -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    install_missing
+fi
+
+case " $* " in
+    *' test '*) "$root/tools/test-nginx.sh" ;;
+esac

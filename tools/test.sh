@@ -1,0 +1,54 @@
+#!/bin/bash
+
+# test.sh              runs all tests with one prove
+# test.sh unit         the unit tests only
+# test.sh t/a.t ...    these
+
+. "$(dirname "$0")/lib.sh"
+
+shopt -s nullglob
+
+units=("$build"/unit/*_test)
+
+case ${1:-} in
+    '')
+        tests=(t/*.t t/lint/*.t "${units[@]}")
+        ;;
+    unit)
+        tests=("${units[@]}")
+        ;;
+    *)
+        tests=("$@")
+        ;;
+esac
+
+if [ ${#tests[@]} = 0 ]; then
+    die 'no tests'
+fi
+
+# The unit tests need neither nginx nor Node.
+if [ "${1:-}" != unit ]; then
+    "$root/tools/npm.sh" t "$build/npm-test"
+
+    NGINX=$(nginx_binary)
+    NDK_MODULE=$(ndk_module)
+    export NGINX NDK_MODULE
+    export TEST_NGINX_BINARY=$NGINX
+fi
+
+export STOMP_BUILD=$build
+export STOMP_MODULE=${STOMP_MODULE:-$build/ngx_stomp_module.so}
+export NODE_PATH=$build/npm-test/node_modules
+export PERL5LIB=$root/t/lib${PERL5LIB:+:$PERL5LIB}
+
+# Test::Nginx
+export TEST_NGINX_LOAD_MODULES="${NDK_MODULE:-} $STOMP_MODULE"
+export TEST_NGINX_SERVROOT=$build/t/servroot
+
+export CMOCKA_MESSAGE_OUTPUT=TAP
+
+mkdir -p "$build/t"
+
+# One after another: tests that count wake-ups, or kill workers and wait for
+# others, need the machine for themselves.
+exec prove ${PROVE_FLAGS:-} "${tests[@]}" </dev/null
