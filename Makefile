@@ -10,7 +10,7 @@ BUILD ?= build
 
 # The tools read these from the environment.
 export BUILD CC NGINX_SRC NGINX_FLAGS NDK_SRC NGX_STOMP_TEST_HOOKS
-export STOMP_CFLAGS STOMP_LDFLAGS
+export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 
 .DEFAULT_GOAL := module
 
@@ -67,6 +67,8 @@ help:
 	@echo 'NGINX_SRC=DIR           build for this nginx source tree'
 	@echo 'NGINX_FLAGS="..."       its configure flags (--with-compat)'
 	@echo 'NDK_SRC=DIR             source of ngx_devel_kit'
+	@echo 'NGINX_BIN=FILE          the nginx to run (/usr/sbin/nginx)'
+	@echo 'NDK_MODULE=FILE         ndk_http_module.so for it'
 	@echo 'CC=clang                another compiler'
 	@echo 'STOMP_CFLAGS="..."      more compiler flags (STOMP_LDFLAGS: linker)'
 	@echo 'BUILD=DIR               another folder for all that is built'

@@ -93,7 +93,7 @@ collect() {
 
 
 need_nginx() {
-    if [ -z "${NGINX:-}" ]; then
+    if [ -z "${NGINX_BIN:-}${TEST_NGINX_BINARY:-}" ]; then
         need nginx
     fi
 

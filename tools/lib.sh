@@ -2,6 +2,10 @@
 
 set -euo pipefail
 
+# nginx takes a variable of this name for the sockets of its predecessor, and
+# then stays in the foreground.
+unset NGINX
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
@@ -31,7 +35,7 @@ as_root() {
 nginx_binary() {
     local file
 
-    for file in "${NGINX:-}" "${TEST_NGINX_BINARY:-}" \
+    for file in "${NGINX_BIN:-}" "${TEST_NGINX_BINARY:-}" \
         /usr/sbin/nginx "$(command -v nginx || true)"
     do
         if [ -n "$file" ] && [ -x "$file" ]; then
@@ -40,7 +44,7 @@ nginx_binary() {
         fi
     done
 
-    die "no nginx found; set NGINX=/path/to/nginx"
+    die "no nginx found; set NGINX_BIN=/path/to/nginx"
 }
 
 

@@ -30,10 +30,14 @@ fi
 if [ "${1:-}" != unit ]; then
     "$root/tools/npm.sh" t "$build/npm-test"
 
-    NGINX=$(nginx_binary)
+    TEST_NGINX_BINARY=$(nginx_binary)
     NDK_MODULE=$(ndk_module)
-    export NGINX NDK_MODULE
-    export TEST_NGINX_BINARY=$NGINX
+    export TEST_NGINX_BINARY NDK_MODULE
+
+    # What calls it "nginx" gets the same one; /usr/sbin is not in every PATH.
+    mkdir -p "$build/t/bin"
+    ln -sfn "$TEST_NGINX_BINARY" "$build/t/bin/nginx"
+    export PATH=$build/t/bin:$PATH
 fi
 
 export STOMP_BUILD=$build

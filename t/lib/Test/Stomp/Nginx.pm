@@ -5,7 +5,7 @@ package Test::Stomp::Nginx;
 #
 #   STOMP_MODULE  the module (build/ngx_stomp_module.so); "none": not loaded
 #   NDK_MODULE    ndk_http_module.so; searched in the usual places
-#   NGINX         the binary;  STOMP_BUILD  another build folder
+#   TEST_NGINX_BINARY  the binary;  STOMP_BUILD  another build folder
 #   STOMP_KEEP=1  keep the prefix of a test that passed
 #   STOMP_LOG     log level (info); STOMP_GLOBALS  lines for the main context
 
@@ -74,7 +74,7 @@ sub new {
 
 sub root   { return $root }
 sub prefix { return $_[0]{prefix} }
-sub binary { return $ENV{NGINX} // 'nginx' }
+sub binary { return $ENV{TEST_NGINX_BINARY} // 'nginx' }
 
 
 # A port below the ephemeral range, kept by a lock file for parallel tests.
