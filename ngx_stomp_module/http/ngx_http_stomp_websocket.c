@@ -100,8 +100,10 @@ ngx_http_stomp_websocket_detach(ngx_event_t *rev)
 
     rev->timedout = 0;
 
-    rc = (c->error || c->close || ngx_exiting)
-         ? NGX_ERROR : ngx_http_stomp_websocket_busy(r);
+    /* an exiting worker says goodbye to it as to the others */
+
+    rc = (c->error || c->close) ? NGX_ERROR
+                                : ngx_http_stomp_websocket_busy(r);
 
     if (rc == NGX_AGAIN) {
         return;

@@ -405,6 +405,12 @@ ngx_stomp_wheel_add(ngx_stomp_session_t *s)
     ngx_stomp_wheel.sessions++;
 
     ngx_stomp_wheel_count();
+
+    /* an exiting worker had no session left, and stopped to look */
+
+    if (!ngx_stomp_wheel.event.timer_set) {
+        ngx_add_timer(&ngx_stomp_wheel.event, NGX_STOMP_TICK);
+    }
 }
 
 
