@@ -13,10 +13,12 @@
 #include <ngx_stomp_wheel.h>
 
 
-/* what one read takes, and how many a connection may have in a turn */
+/*
+ * What a connection may have read in a turn of the event loop: what it SENDs
+ * goes to many others right away, and the others are to have their turn.
+ */
 
-#define NGX_HTTP_STOMP_READ_SIZE    65536
-#define NGX_HTTP_STOMP_READS        4
+#define NGX_HTTP_STOMP_READ_SIZE    16384
 
 /* how often a request that is still in use is looked at, milliseconds */
 #define NGX_HTTP_STOMP_DETACH_WAIT  50
@@ -417,7 +419,6 @@ ngx_http_stomp_websocket_read(ngx_http_stomp_websocket_t *ws)
     size_t                len;
     ssize_t               n;
     ngx_int_t             rc;
-    ngx_uint_t            i;
     ngx_event_t          *rev;
     ngx_connection_t     *c;
     ngx_stomp_session_t  *s;
@@ -444,40 +445,31 @@ ngx_http_stomp_websocket_read(ngx_http_stomp_websocket_t *ws)
         }
     }
 
-    for (i = 0; i < NGX_HTTP_STOMP_READS; i++) {
-
-        if (s->paused) {
-            break;
-        }
-
-        len = ws->carry_len;
-
-        if (len) {
-            ngx_memcpy(buf, ws->carry, len);
-        }
-
-        n = c->recv(c, buf + len, NGX_HTTP_STOMP_READ_SIZE);
-
-        if (n == NGX_AGAIN) {
-            break;
-        }
-
-        if (n == 0 || n == NGX_ERROR) {
-            ngx_stomp_session_abort(s);
-            return;
-        }
-
-        s->received = ngx_stomp_wheel_now();
-        ws->carry_len = 0;
-
-        if (ngx_http_stomp_websocket_input(ws, buf, buf + len + n) != NGX_OK) {
-            break;
-        }
-
-        if (!rev->ready) {
-            break;
-        }
+    if (s->paused) {
+        goto done;
     }
+
+    len = ws->carry_len;
+
+    if (len) {
+        ngx_memcpy(buf, ws->carry, len);
+    }
+
+    n = c->recv(c, buf + len, NGX_HTTP_STOMP_READ_SIZE);
+
+    if (n == NGX_AGAIN) {
+        goto done;
+    }
+
+    if (n == 0 || n == NGX_ERROR) {
+        ngx_stomp_session_abort(s);
+        return;
+    }
+
+    s->received = ngx_stomp_wheel_now();
+    ws->carry_len = 0;
+
+    (void) ngx_http_stomp_websocket_input(ws, buf, buf + len + n);
 
 done:
 

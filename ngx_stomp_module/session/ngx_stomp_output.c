@@ -31,6 +31,7 @@
 
 static ngx_stomp_segment_t *ngx_stomp_segment_create(size_t len,
     ngx_log_t *log);
+static ngx_uint_t ngx_stomp_output_full(ngx_stomp_session_t *s, uint32_t len);
 static ngx_int_t ngx_stomp_output_more(ngx_stomp_session_t *s,
     ngx_stomp_segment_t *segment, uint32_t start, uint32_t end);
 static ngx_stomp_ranges_t *ngx_stomp_output_grow(ngx_stomp_ranges_t *old,
@@ -138,21 +139,27 @@ ngx_stomp_output_range(ngx_stomp_session_t *s, ngx_stomp_segment_t *segment,
 {
     uint32_t  len;
 
-    if (s->dead || s->overflow) {
+    if (s->dead) {
         return;
     }
 
     len = end - start;
 
-    /* what is pending alone never makes a message too large */
+    if (ngx_stomp_output_full(s, len)) {
 
-    if (s->pending && len > s->max_output - ngx_min(s->pending,
-                                                    s->max_output))
-    {
-        s->overflow = 1;
-        s->hub->broker->dropped++;
-        ngx_stomp_session_abort(s);
-        return;
+        /* it may just not have had its turn */
+
+        if (!s->blocked && ngx_stomp_output_send(s) == NGX_ERROR) {
+            ngx_stomp_session_abort(s);
+            return;
+        }
+
+        if (ngx_stomp_output_full(s, len)) {
+            s->overflow = 1;
+            s->hub->broker->dropped++;
+            ngx_stomp_session_abort(s);
+            return;
+        }
     }
 
     if (s->range.segment == NULL) {
@@ -177,6 +184,16 @@ ngx_stomp_output_range(ngx_stomp_session_t *s, ngx_stomp_segment_t *segment,
     if (s->dirty == 0 && !s->blocked && ngx_stomp_output_dirty(s) != NGX_OK) {
         ngx_stomp_session_abort(s);
     }
+}
+
+
+/* one message alone is never too much: its own limit lets it through */
+
+static ngx_uint_t
+ngx_stomp_output_full(ngx_stomp_session_t *s, uint32_t len)
+{
+    return s->pending
+           && len > s->max_output - ngx_min(s->pending, s->max_output);
 }
 
 
@@ -359,6 +376,12 @@ ngx_stomp_output_send(ngx_stomp_session_t *s)
 
     } while (rc == NGX_OK && s->range.segment != NULL);
 
+    /* from now on it is watched for its time-out */
+
+    if (rc == NGX_AGAIN && !s->blocked && !s->dead) {
+        ngx_stomp_wheel_hurry(s);
+    }
+
     s->blocked = (rc == NGX_AGAIN);
 
     return rc;
@@ -539,7 +562,7 @@ ngx_stomp_output_flush(ngx_event_t *ev)
 
         s = hub->dirty[hub->dirty_next++];
 
-        if (s == NULL) {
+        if (s == NULL || s->dead) {
             continue;
         }
 
