@@ -278,14 +278,17 @@ ngx_stomp_broker_drain(ngx_stomp_broker_t *b)
         return NGX_OK;
     }
 
+    if (b->handing) {
+        return NGX_AGAIN;
+    }
+
     zone = &b->zone;
     own = &zone->sh->slots[b->slot];
 
     ngx_stomp_zone_lock(zone);
 
     ngx_stomp_broker_count_locked(b);
-    ngx_stomp_inbox_release_locked(zone, own, &own->inhand,
-                                   NGX_STOMP_DRAIN_MAX);
+    ngx_stomp_broker_release_locked(b);
 
     overrun = own->overrun;
     drained = own->drained;
@@ -343,6 +346,8 @@ ngx_stomp_broker_hand(ngx_stomp_broker_t *b, uint32_t offset)
     ngx_stomp_message_t       m;
     ngx_stomp_delivery_sh_t  *delivery;
 
+    b->handing = 1;
+
     while (offset) {
         delivery = ngx_stomp_zone_ptr(&b->zone, offset);
 
@@ -355,6 +360,24 @@ ngx_stomp_broker_hand(ngx_stomp_broker_t *b, uint32_t offset)
 
         offset = delivery->next;
     }
+
+    b->handing = 0;
+}
+
+
+void
+ngx_stomp_broker_release_locked(ngx_stomp_broker_t *b)
+{
+    ngx_stomp_slot_sh_t  *own;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE || b->handing) {
+        return;
+    }
+
+    own = &b->zone.sh->slots[b->slot];
+
+    ngx_stomp_inbox_release_locked(&b->zone, own, &own->inhand,
+                                   NGX_STOMP_DRAIN_MAX);
 }
 
 
@@ -373,11 +396,7 @@ ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b)
     do {
         ngx_stomp_zone_lock(zone);
 
-        if (b->slot != NGX_STOMP_SLOT_NONE) {
-            slot = &zone->sh->slots[b->slot];
-            ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
-                                           NGX_STOMP_DRAIN_MAX);
-        }
+        ngx_stomp_broker_release_locked(b);
 
         for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
             slot = &zone->sh->slots[i];
@@ -439,8 +458,15 @@ ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
     session->since = (uint64_t) info->since;
     session->addr_len = (uint16_t) info->addr.len;
     session->user_len = (uint16_t) info->user.len;
-    p = ngx_cpymem(session->text, info->addr.data, info->addr.len);
-    ngx_memcpy(p, info->user.data, info->user.len);
+    p = session->text;
+
+    if (info->addr.len) {
+        p = ngx_cpymem(p, info->addr.data, info->addr.len);
+    }
+
+    if (info->user.len) {
+        ngx_memcpy(p, info->user.data, info->user.len);
+    }
 
     if (session->next) {
         first = ngx_stomp_zone_ptr(zone, session->next);
@@ -478,6 +504,10 @@ ngx_stomp_broker_missed(ngx_stomp_broker_t *b, uint32_t interest,
     ngx_int_t                 rc;
     ngx_stomp_dest_sh_t      *dest;
     ngx_stomp_interest_sh_t  *in;
+
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
+        return NGX_DECLINED;
+    }
 
     ngx_stomp_zone_lock(&b->zone);
 

@@ -82,6 +82,7 @@ struct ngx_stomp_broker_s {
     uint16_t                    wake[NGX_STOMP_SLOTS_MAX];
 
     unsigned                    closed:1;  /* its zone is gone */
+    unsigned                    handing:1; /* deliver() is being called */
 };
 
 

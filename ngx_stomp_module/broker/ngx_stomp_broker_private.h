@@ -25,6 +25,12 @@
 void ngx_stomp_broker_unlock(ngx_stomp_broker_t *b);
 
 /*
+ * Releases what this worker has in hand, unless it is being delivered: the
+ * callback may publish or subscribe.  The lock is held.
+ */
+void ngx_stomp_broker_release_locked(ngx_stomp_broker_t *b);
+
+/*
  * Delivers what is in hand, from that delivery on.  Without the lock: the
  * process holds references.
  */

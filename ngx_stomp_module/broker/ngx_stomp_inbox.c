@@ -77,7 +77,9 @@ ngx_stomp_inbox_take_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot,
 
         delivery = ngx_stomp_zone_ptr(zone, next);
 
-        if (count + delivery->count > n) {
+        if (count + delivery->count > n
+            || bytes + delivery->bytes > NGX_STOMP_INHAND_MAX)
+        {
             break;
         }
 

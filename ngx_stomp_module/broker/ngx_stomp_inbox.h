@@ -28,9 +28,13 @@
 ngx_int_t ngx_stomp_inbox_push_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_slot_sh_t *slot, ngx_stomp_delivery_sh_t *what, uint32_t limit);
 
+/* octets of the zone that a worker takes in hand at a time, if it can */
+#define NGX_STOMP_INHAND_MAX  (256 * 1024)
+
 /*
- * Moves deliveries of at most n messages, but at least one, from a slot's
- * inbox to its hand, which is empty.  The lock is held.
+ * Moves deliveries of at most n messages and NGX_STOMP_INHAND_MAX octets, but
+ * at least one delivery, from a slot's inbox to its hand, which is empty.  The
+ * lock is held.
  * Returns the first delivery's offset or 0; they are chained by next.
  */
 uint32_t ngx_stomp_inbox_take_locked(ngx_stomp_zone_t *zone,

@@ -97,14 +97,12 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
     uint32_t                  own;
     ngx_int_t                 rc;
     ngx_stomp_zone_t         *zone;
-    ngx_stomp_slot_sh_t      *slot;
     ngx_stomp_dest_sh_t      *dest;
     ngx_stomp_audience_t      audience;
     ngx_stomp_message_sh_t   *message;
     ngx_stomp_delivery_sh_t   what;
 
     zone = &b->zone;
-    slot = &zone->sh->slots[b->slot];
     own = 0;
 
     audience.n = 0;
@@ -112,8 +110,7 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     ngx_stomp_zone_lock(zone);
 
-    ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
-                                   NGX_STOMP_DRAIN_MAX);
+    ngx_stomp_broker_release_locked(b);
 
     p->sequence = zone->sh->sequence + 1;
     p->subscribers = 0;
@@ -417,8 +414,7 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 
     ngx_stomp_zone_lock(zone);
 
-    ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
-                                   NGX_STOMP_DRAIN_MAX);
+    ngx_stomp_broker_release_locked(b);
 
     offset = batch->head;
     what.last = 0;

@@ -19,8 +19,9 @@
 #define NGX_STOMP_LOCK_SPIN    64
 #define NGX_STOMP_LOCK_YIELD   16
 #define NGX_STOMP_LOCK_SLEEP   50              /* microseconds */
-#define NGX_STOMP_LOCK_PATIENCE  1000          /* sleeps: 100 ms, as the
-                                                  kernel adds as much */
+
+/* sleeps: some 100 ms, since the kernel adds its slack of 50 us to each */
+#define NGX_STOMP_LOCK_PATIENCE  1000
 
 
 static uint32_t ngx_stomp_zone_buckets(size_t size);
