@@ -16,15 +16,34 @@
 #include <ngx_http_stomp_websocket.h>
 
 
+/* for numbers and sizes, both of which have the width of ngx_int_t */
+
+typedef struct {
+    ngx_conf_post_handler_pt    post_handler;
+    ngx_int_t                   low;
+    ngx_int_t                   high;
+    const char                 *text;
+} ngx_http_stomp_bounds_t;
+
+
 static void *ngx_http_stomp_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_stomp_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_stomp_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_stomp_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
-static char *ngx_http_stomp_merge_session(ngx_conf_t *cf,
-    ngx_stomp_session_conf_t *prev, ngx_stomp_session_conf_t *conf);
+static void ngx_http_stomp_merge_session(ngx_stomp_session_conf_t *prev,
+    ngx_stomp_session_conf_t *conf);
+static void ngx_http_stomp_merge_handler(ngx_conf_t *cf,
+    ngx_http_stomp_loc_conf_t *prev, ngx_http_stomp_loc_conf_t *conf);
+static ngx_http_handler_pt ngx_http_stomp_handler(
+    ngx_http_stomp_loc_conf_t *conf);
+static char *ngx_http_stomp_check_handler(ngx_conf_t *cf,
+    ngx_http_stomp_loc_conf_t *conf);
 static char *ngx_http_stomp_check_push(ngx_conf_t *cf,
     ngx_http_stomp_loc_conf_t *conf);
+static char *ngx_http_stomp_check_bounds(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_stomp_check_time(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_http_stomp_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_stomp_origins(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -33,16 +52,36 @@ static char *ngx_http_stomp_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
-static ngx_conf_num_bounds_t  ngx_http_stomp_headers_bounds = {
-    ngx_conf_check_num_bounds, 4, 1024
+static ngx_http_stomp_bounds_t  ngx_http_stomp_frame_bounds = {
+    ngx_http_stomp_check_bounds, 128, NGX_MAX_INT32_VALUE, "from 128 to 2047m"
 };
 
-static ngx_conf_num_bounds_t  ngx_http_stomp_subscriptions_bounds = {
-    ngx_conf_check_num_bounds, 1, 100000
+static ngx_http_stomp_bounds_t  ngx_http_stomp_headers_bounds = {
+    ngx_http_stomp_check_bounds, 4, 1024, "from 4 to 1024"
 };
 
-static ngx_conf_num_bounds_t  ngx_http_stomp_tolerance_bounds = {
-    ngx_conf_check_num_bounds, 1, 100
+static ngx_http_stomp_bounds_t  ngx_http_stomp_length_bounds = {
+    ngx_http_stomp_check_bounds, 64, 1024 * 1024, "from 64 to 1m"
+};
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_body_bounds = {
+    ngx_http_stomp_check_bounds, 0, NGX_MAX_INT32_VALUE / 2, "from 0 to 1023m"
+};
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_subscriptions_bounds = {
+    ngx_http_stomp_check_bounds, 1, 100000, "from 1 to 100000"
+};
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_tolerance_bounds = {
+    ngx_http_stomp_check_bounds, 1, 100, "from 1 to 100"
+};
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_output_bounds = {
+    ngx_http_stomp_check_bounds, 0, NGX_MAX_INT32_VALUE, "from 0 to 2047m"
+};
+
+static ngx_conf_post_t  ngx_http_stomp_time_bounds = {
+    ngx_http_stomp_check_time
 };
 
 
@@ -121,7 +160,7 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, max_frame),
-      NULL },
+      &ngx_http_stomp_frame_bounds },
 
     { ngx_string("stomp_max_headers"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
@@ -135,14 +174,14 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, session.limits.max_header_length),
-      NULL },
+      &ngx_http_stomp_length_bounds },
 
     { ngx_string("stomp_max_body"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, session.limits.max_body),
-      NULL },
+      &ngx_http_stomp_body_bounds },
 
     { ngx_string("stomp_max_subscriptions"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
@@ -170,21 +209,21 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       ngx_conf_set_sec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, session.connect_timeout),
-      NULL },
+      &ngx_http_stomp_time_bounds },
 
     { ngx_string("stomp_max_output"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, session.max_output),
-      NULL },
+      &ngx_http_stomp_output_bounds },
 
     { ngx_string("stomp_output_timeout"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
       ngx_conf_set_sec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, session.output_timeout),
-      NULL },
+      &ngx_http_stomp_time_bounds },
 
     { ngx_string("stomp_keep_request"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_FLAG,
@@ -322,6 +361,8 @@ ngx_http_stomp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     prev = parent;
     conf = child;
 
+    ngx_http_stomp_merge_handler(cf, prev, conf);
+
     if (conf->origins == NGX_CONF_UNSET_PTR) {
         conf->origins_any = prev->origins_any;
     }
@@ -330,23 +371,19 @@ ngx_http_stomp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame, 128 * 1024);
     ngx_conf_merge_value(conf->keep_request, prev->keep_request, 0);
 
-    rv = ngx_http_stomp_merge_session(cf, &prev->session, &conf->session);
+    ngx_http_stomp_merge_session(&prev->session, &conf->session);
+
+    rv = ngx_http_stomp_check_handler(cf, conf);
     if (rv != NGX_CONF_OK) {
         return rv;
-    }
-
-    if (conf->max_frame < 128 || conf->max_frame > NGX_MAX_INT32_VALUE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stomp_max_frame must be from 128 to 2047m");
-        return NGX_CONF_ERROR;
     }
 
     return ngx_http_stomp_check_push(cf, conf);
 }
 
 
-static char *
-ngx_http_stomp_merge_session(ngx_conf_t *cf, ngx_stomp_session_conf_t *prev,
+static void
+ngx_http_stomp_merge_session(ngx_stomp_session_conf_t *prev,
     ngx_stomp_session_conf_t *conf)
 {
     ngx_conf_merge_uint_value(conf->limits.max_headers,
@@ -367,35 +404,71 @@ ngx_http_stomp_merge_session(ngx_conf_t *cf, ngx_stomp_session_conf_t *prev,
     ngx_conf_merge_size_value(conf->max_output, prev->max_output,
                               1024 * 1024);
     ngx_conf_merge_sec_value(conf->output_timeout, prev->output_timeout, 30);
+}
 
-    if (conf->limits.max_header_length < 64
-        || conf->limits.max_header_length > 1024 * 1024)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stomp_max_header_length must be from 64 to 1m");
-        return NGX_CONF_ERROR;
+
+/* "if" and "limit_except" are locations of their own, in ours */
+
+static void
+ngx_http_stomp_merge_handler(ngx_conf_t *cf, ngx_http_stomp_loc_conf_t *prev,
+    ngx_http_stomp_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (!clcf->noname) {
+        return;
     }
 
-    if (conf->limits.max_body > NGX_MAX_INT32_VALUE / 2) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stomp_max_body can be 1023m");
-        return NGX_CONF_ERROR;
+    conf->pass = prev->pass;
+    conf->push = prev->push;
+    conf->status = prev->status;
+    conf->push_destination = prev->push_destination;
+    conf->push_body = prev->push_body;
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_stomp_handler(conf);
+    }
+}
+
+
+static ngx_http_handler_pt
+ngx_http_stomp_handler(ngx_http_stomp_loc_conf_t *conf)
+{
+    if (conf->pass != NULL) {
+        return ngx_http_stomp_websocket_handler;
     }
 
-    if (conf->max_output > NGX_MAX_INT32_VALUE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stomp_max_output can be 2047m");
-        return NGX_CONF_ERROR;
+    if (conf->push != NULL) {
+        return ngx_http_stomp_push_handler;
     }
 
-    if (conf->connect_timeout < 1 || conf->output_timeout < 1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "stomp_connect_timeout and stomp_output_timeout "
-                           "must be at least 1s");
-        return NGX_CONF_ERROR;
+    return (conf->status != NULL) ? ngx_http_stomp_status_handler : NULL;
+}
+
+
+/* a handler that was set before ours was refused, most take what is there */
+
+static char *
+ngx_http_stomp_check_handler(ngx_conf_t *cf, ngx_http_stomp_loc_conf_t *conf)
+{
+    ngx_http_handler_pt        handler;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    handler = ngx_http_stomp_handler(conf);
+
+    if (handler == NULL || clcf->noname || clcf->handler == handler) {
+        return NGX_CONF_OK;
     }
 
-    return NGX_CONF_OK;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "location \"%V\" has stomp_pass, stomp_push or "
+                       "stomp_status and another handler, such as "
+                       "proxy_pass, give it a location of its own",
+                       &clcf->name);
+    return NGX_CONF_ERROR;
 }
 
 
@@ -436,6 +509,49 @@ ngx_http_stomp_check_push(ngx_conf_t *cf, ngx_http_stomp_loc_conf_t *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_stomp_check_bounds(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_http_stomp_bounds_t  *bounds = post;
+    ngx_int_t                *np = data;
+
+    ngx_str_t  *value;
+
+    if (*np >= bounds->low && *np <= bounds->high) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "%V must be %s, not \"%V\"",
+                       &value[0], bounds->text, &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_stomp_check_time(ngx_conf_t *cf, void *post, void *data)
+{
+    time_t  *sp = data;
+
+    ngx_str_t  *value;
+
+    if (*sp >= 1) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "%V must be at least 1s, not \"%V\"",
+                       &value[0], &value[1]);
+
+    return NGX_CONF_ERROR;
 }
 
 

@@ -19,6 +19,7 @@
 #define NGX_STOMP_BLOCK_CONF    0x02000000
 
 #define NGX_STOMP_INBOX_SHARE   8
+#define NGX_STOMP_INBOX_MIN     (16 * 1024)
 
 
 static char *ngx_stomp_block_zone(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -27,12 +28,18 @@ static char *ngx_stomp_block_topic(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_stomp_block_allow(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_stomp_block_inbox(ngx_conf_t *cf, void *post, void *data);
 static ngx_stomp_broker_entry_t *ngx_stomp_broker_entry(ngx_conf_t *cf,
     ngx_str_t *name);
 static char *ngx_stomp_block_finish(ngx_conf_t *cf,
     ngx_stomp_broker_entry_t *entry);
 static ngx_int_t ngx_stomp_block_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
+
+
+static ngx_conf_post_t  ngx_stomp_block_inbox_post = {
+    ngx_stomp_block_inbox
+};
 
 
 static ngx_command_t  ngx_stomp_block_commands[] = {
@@ -63,7 +70,7 @@ static ngx_command_t  ngx_stomp_block_commands[] = {
       ngx_conf_set_size_slot,
       0,
       offsetof(ngx_stomp_broker_conf_t, inbox_size),
-      NULL },
+      &ngx_stomp_block_inbox_post },
 
       ngx_null_command
 };
@@ -441,4 +448,27 @@ ngx_stomp_block_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* with less, two messages at a time would be one too many */
+
+static char *
+ngx_stomp_block_inbox(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t  *sp = data;
+
+    ngx_str_t  *value;
+
+    if (*sp >= NGX_STOMP_INBOX_MIN) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "inbox \"%V\" is too small, it must have at least "
+                       "16k", &value[1]);
+
+    return NGX_CONF_ERROR;
 }

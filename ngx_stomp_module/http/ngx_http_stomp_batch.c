@@ -11,6 +11,7 @@
 #include <ngx_http_stomp_output.h>
 #include <ngx_http_stomp_push.h>
 #include <ngx_stomp_publication.h>
+#include <ngx_stomp_utf8.h>
 
 #include <cjson/cJSON.h>
 
@@ -28,6 +29,7 @@ typedef struct {
 } ngx_http_stomp_batch_t;
 
 
+static cJSON *ngx_http_stomp_batch_parse(ngx_str_t *body, const char **end);
 static ngx_int_t ngx_http_stomp_batch_publications(ngx_http_request_t *r,
     cJSON *json);
 static ngx_int_t ngx_http_stomp_batch_members(ngx_http_stomp_batch_t *batch,
@@ -45,6 +47,7 @@ ngx_int_t
 ngx_http_stomp_push_batch(ngx_http_request_t *r, ngx_str_t *body)
 {
     cJSON       *json;
+    uint32_t     state;
     ngx_int_t    rc;
     const char  *end;
 
@@ -56,9 +59,18 @@ ngx_http_stomp_push_batch(ngx_http_request_t *r, ngx_str_t *body)
                                          "the character U+0000");
     }
 
+    /* cJSON doesn't look */
+
+    state = 0;
+
+    if (ngx_stomp_utf8_validate(&state, body->data, body->len) != NGX_OK) {
+        return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,
+                                         "the batch is not UTF-8");
+    }
+
     end = NULL;
 
-    json = cJSON_ParseWithLengthOpts((char *) body->data, body->len, &end, 0);
+    json = ngx_http_stomp_batch_parse(body, &end);
 
     if (json == NULL) {
         return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,
@@ -84,6 +96,36 @@ ngx_http_stomp_push_batch(ngx_http_request_t *r, ngx_str_t *body)
     cJSON_Delete(json);
 
     return rc;
+}
+
+
+/* NULL: *end is where the JSON went wrong */
+
+static cJSON *
+ngx_http_stomp_batch_parse(ngx_str_t *body, const char **end)
+{
+    cJSON       *json;
+    const char  *last;
+
+    json = cJSON_ParseWithLengthOpts((char *) body->data, body->len, end, 0);
+
+    if (json == NULL) {
+        return NULL;
+    }
+
+    /* cJSON doesn't look at what follows */
+
+    last = (char *) body->data + body->len;
+
+    for ( /* void */ ; *end < last; (*end)++) {
+
+        if (**end != ' ' && **end != '\t' && **end != CR && **end != LF) {
+            cJSON_Delete(json);
+            return NULL;
+        }
+    }
+
+    return json;
 }
 
 
@@ -116,7 +158,7 @@ ngx_http_stomp_batch_publications(ngx_http_request_t *r, cJSON *json)
         }
 
         if (rc != NGX_OK) {
-            return (rc == NGX_DONE) ? NGX_OK : rc;
+            return rc;
         }
 
         batch.index++;
@@ -126,17 +168,9 @@ ngx_http_stomp_batch_publications(ngx_http_request_t *r, cJSON *json)
 }
 
 
-/* answers with 400; NGX_DONE: to be told from a member that was right */
-
 #define ngx_http_stomp_batch_wrong(batch, ...)                                \
-    ngx_http_stomp_batch_answer(ngx_http_stomp_send_error((batch)->request,   \
-                                NGX_HTTP_BAD_REQUEST, __VA_ARGS__))
-
-static ngx_inline ngx_int_t
-ngx_http_stomp_batch_answer(ngx_int_t rc)
-{
-    return (rc == NGX_OK) ? NGX_DONE : rc;
-}
+    ngx_http_stomp_send_error((batch)->request, NGX_HTTP_BAD_REQUEST,         \
+                              __VA_ARGS__)
 
 
 static ngx_int_t
@@ -302,15 +336,11 @@ ngx_http_stomp_batch_header(ngx_http_stomp_batch_t *batch,
     ngx_http_stomp_batch_string(&header->name, item->string);
     ngx_http_stomp_batch_string(&header->value, item->valuestring);
 
-    error = NULL;
-
     /* there is no Content-Type for each of them */
 
-    if (ngx_strcmp(item->string, "content-type") != 0
-        || header->value.len >= limits->max_header_length)
-    {
-        error = ngx_http_stomp_push_header_check(header, limits);
-    }
+    error = (ngx_strcmp(item->string, "content-type") == 0)
+            ? ngx_http_stomp_push_header_text(header, limits)
+            : ngx_http_stomp_push_header_check(header, limits);
 
     if (headers->nelts > limits->max_headers) {
         error = "there are too many headers (stomp_max_headers)";

@@ -14,6 +14,7 @@
 #include <ngx_stomp_ws_accept.h>
 
 
+static ngx_int_t ngx_http_stomp_handshake(ngx_http_request_t *r);
 static ngx_int_t ngx_http_stomp_handshake_check(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_stomp_handshake_upgrade(ngx_http_request_t *r);
@@ -28,6 +29,17 @@ static ngx_int_t ngx_http_stomp_handshake_answer(ngx_http_request_t *r,
 
 ngx_int_t
 ngx_http_stomp_websocket_handler(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_stomp_handshake(r);
+
+    return ngx_http_stomp_result(rc);
+}
+
+
+static ngx_int_t
+ngx_http_stomp_handshake(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
     ngx_str_t                   key;

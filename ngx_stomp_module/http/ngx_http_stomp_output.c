@@ -92,7 +92,9 @@ ngx_http_stomp_send_error(ngx_http_request_t *r, ngx_uint_t status,
     p = ngx_stomp_json_string(p, &text);
     ngx_memcpy(p, "}\n", 2);
 
-    return ngx_http_stomp_send_json(r, status, &json);
+    rc = ngx_http_stomp_send_json(r, status, &json);
+
+    return (rc == NGX_OK) ? NGX_ABORT : rc;
 }
 
 

@@ -29,10 +29,14 @@ ngx_int_t ngx_http_stomp_send_json(ngx_http_request_t *r, ngx_uint_t status,
 
 /*
  * Sends {"error": text} and logs the text at info; the text is made as by
- * ngx_sprintf().  Returns what a content handler returns.
+ * ngx_sprintf().  Never NGX_OK, so that a check may return it: NGX_ABORT, or
+ * what else a content handler returns.
  */
 ngx_int_t ngx_cdecl ngx_http_stomp_send_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *fmt, ...);
+
+/* What a content handler returns after that: an answer is an answer to nginx */
+#define ngx_http_stomp_result(rc)  ((rc) == NGX_ABORT ? NGX_OK : (rc))
 
 /* Adds an answer's header; both are static text.  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_http_stomp_add_header(ngx_http_request_t *r, const char *key,

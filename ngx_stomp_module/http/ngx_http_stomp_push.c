@@ -15,6 +15,7 @@
 #include <ngx_stomp_utf8.h>
 
 
+static ngx_int_t ngx_http_stomp_push_request(ngx_http_request_t *r);
 static void ngx_http_stomp_push_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_stomp_push_message(ngx_http_request_t *r);
 static ngx_int_t ngx_http_stomp_push_count(ngx_http_request_t *r);
@@ -37,6 +38,17 @@ static const char  ngx_http_stomp_push_prefix[] = "x-stomp-";
 
 ngx_int_t
 ngx_http_stomp_push_handler(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_stomp_push_request(r);
+
+    return ngx_http_stomp_result(rc);
+}
+
+
+static ngx_int_t
+ngx_http_stomp_push_request(ngx_http_request_t *r)
 {
     ngx_int_t                   rc;
     ngx_http_stomp_loc_conf_t  *slcf;
@@ -102,7 +114,11 @@ ngx_http_stomp_push_handler(ngx_http_request_t *r)
 static void
 ngx_http_stomp_push_body_handler(ngx_http_request_t *r)
 {
-    ngx_http_finalize_request(r, ngx_http_stomp_push_message(r));
+    ngx_int_t  rc;
+
+    rc = ngx_http_stomp_push_message(r);
+
+    ngx_http_finalize_request(r, ngx_http_stomp_result(rc));
 }
 
 
@@ -370,7 +386,7 @@ ngx_http_stomp_push_read_body(ngx_http_request_t *r, ngx_str_t *body)
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    ngx_str_null(body);
+    ngx_str_set(body, "");
 
     if (r->request_body == NULL || r->request_body->bufs == NULL) {
         return NGX_OK;
@@ -402,6 +418,12 @@ ngx_http_stomp_push_read_body(ngx_http_request_t *r, ngx_str_t *body)
         b = cl->buf;
         len = (size_t) ngx_buf_size(b);
 
+        /* the last buffer of a chunked body has no memory */
+
+        if (len == 0) {
+            continue;
+        }
+
         if (!b->in_file) {
             p = ngx_cpymem(p, b->pos, len);
             continue;
@@ -431,6 +453,7 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
 {
     ngx_int_t                   rc;
     ngx_uint_t                  i;
+    const char                 *error;
     ngx_list_part_t            *part;
     ngx_table_elt_t            *h;
     ngx_stomp_header_t         *header;
@@ -453,6 +476,14 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
 
     } else if (r->headers_in.content_type != NULL) {
         header[1].value = r->headers_in.content_type->value;
+
+        error = ngx_http_stomp_push_header_text(&header[1],
+                                                &slcf->session.limits);
+        if (error != NULL) {
+            return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,
+                                             "header \"Content-Type\": %s",
+                                             error);
+        }
 
     } else {
         headers->nelts--;
@@ -525,7 +556,6 @@ const char *
 ngx_http_stomp_push_header_check(ngx_stomp_header_t *header,
     const ngx_stomp_limits_t *limits)
 {
-    uint32_t    state;
     ngx_str_t  *name;
 
     static ngx_str_t  taken[] = {
@@ -546,6 +576,16 @@ ngx_http_stomp_push_header_check(ngx_stomp_header_t *header,
                    "Content-Type";
         }
     }
+
+    return ngx_http_stomp_push_header_text(header, limits);
+}
+
+
+const char *
+ngx_http_stomp_push_header_text(ngx_stomp_header_t *header,
+    const ngx_stomp_limits_t *limits)
+{
+    uint32_t  state;
 
     if (header->name.len == 0) {
         return "the name is empty";

@@ -10,10 +10,12 @@
 #include <ngx_http_stomp_module.h>
 #include <ngx_http_stomp_output.h>
 #include <ngx_http_stomp_status.h>
+#include <ngx_stomp_json.h>
 
 #include <cjson/cJSON.h>
 
 
+static ngx_int_t ngx_http_stomp_status_request(ngx_http_request_t *r);
 static cJSON *ngx_http_stomp_status_json(ngx_http_request_t *r,
     ngx_stomp_broker_conf_t *conf);
 static cJSON *ngx_http_stomp_status_broker(ngx_http_request_t *r,
@@ -27,6 +29,17 @@ static char *ngx_http_stomp_status_text(ngx_http_request_t *r, ngx_str_t *s);
 
 ngx_int_t
 ngx_http_stomp_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_stomp_status_request(r);
+
+    return ngx_http_stomp_result(rc);
+}
+
+
+static ngx_int_t
+ngx_http_stomp_status_request(ngx_http_request_t *r)
 {
     char                       *text;
     cJSON                      *json;
@@ -152,7 +165,7 @@ ngx_http_stomp_status_broker(ngx_http_request_t *r,
 
     if (name == NULL
         || json == NULL
-        || cJSON_AddStringToObject(json, "broker", name) == NULL
+        || cJSON_AddRawToObject(json, "broker", name) == NULL
         || cJSON_AddStringToObject(json, "epoch", (char *) epoch) == NULL)
     {
         goto failed;
@@ -260,7 +273,7 @@ ngx_http_stomp_status_destination(ngx_http_request_t *r, cJSON *json,
 
     if (name == NULL
         || destination == NULL
-        || cJSON_AddStringToObject(destination, "name", name) == NULL
+        || cJSON_AddRawToObject(destination, "name", name) == NULL
         || cJSON_AddNumberToObject(destination, "subscribers", n) == NULL)
     {
         return NGX_ERROR;
@@ -270,16 +283,18 @@ ngx_http_stomp_status_destination(ngx_http_request_t *r, cJSON *json,
 }
 
 
+/* as JSON: cJSON would end at a NUL and pass on what is not UTF-8 */
+
 static char *
 ngx_http_stomp_status_text(ngx_http_request_t *r, ngx_str_t *s)
 {
-    char  *text;
+    u_char  *text;
 
-    text = ngx_pnalloc(r->pool, s->len + 1);
+    text = ngx_pnalloc(r->pool, ngx_stomp_json_string_len(s) + 1);
 
     if (text != NULL) {
-        *ngx_cpymem((u_char *) text, s->data, s->len) = '\0';
+        *ngx_stomp_json_string(text, s) = '\0';
     }
 
-    return text;
+    return (char *) text;
 }

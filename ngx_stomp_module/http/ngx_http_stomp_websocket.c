@@ -31,6 +31,8 @@ static ngx_http_stomp_websocket_t *ngx_http_stomp_websocket_create(
     ngx_http_request_t *r);
 static void ngx_http_stomp_websocket_release(ngx_http_request_t *r,
     ngx_connection_t *c);
+static void ngx_http_stomp_websocket_free_headers(ngx_connection_t *c,
+    ngx_chain_t **list);
 static void ngx_http_stomp_websocket_keep(ngx_http_request_t *r);
 static void ngx_http_stomp_websocket_read_handler(ngx_event_t *rev);
 static void ngx_http_stomp_websocket_write_handler(ngx_event_t *wev);
@@ -291,7 +293,6 @@ ngx_http_stomp_websocket_release(ngx_http_request_t *r, ngx_connection_t *c)
 {
     ngx_str_t               addr;
     ngx_buf_t              *b;
-    ngx_chain_t            *cl, *ln;
     ngx_http_connection_t  *hc;
 
     hc = r->http_connection;
@@ -316,23 +317,9 @@ ngx_http_stomp_websocket_release(ngx_http_request_t *r, ngx_connection_t *c)
         b->end = NULL;
     }
 
-    for (cl = hc->free; cl; /* void */) {
-        ln = cl;
-        cl = cl->next;
-        (void) ngx_pfree(c->pool, ln->buf->start);
-        ngx_free_chain(c->pool, ln);
-    }
+    ngx_http_stomp_websocket_free_headers(c, &hc->free);
+    ngx_http_stomp_websocket_free_headers(c, &hc->busy);
 
-    hc->free = NULL;
-
-    for (cl = hc->busy; cl; /* void */) {
-        ln = cl;
-        cl = cl->next;
-        (void) ngx_pfree(c->pool, ln->buf->start);
-        ngx_free_chain(c->pool, ln);
-    }
-
-    hc->busy = NULL;
     hc->nbusy = 0;
 
 #if (NGX_HTTP_SSL)
@@ -340,6 +327,22 @@ ngx_http_stomp_websocket_release(ngx_http_request_t *r, ngx_connection_t *c)
         ngx_ssl_free_buffer(c);
     }
 #endif
+}
+
+
+static void
+ngx_http_stomp_websocket_free_headers(ngx_connection_t *c, ngx_chain_t **list)
+{
+    ngx_chain_t  *cl, *next;
+
+    for (cl = *list; cl; cl = next) {
+        next = cl->next;
+
+        (void) ngx_pfree(c->pool, cl->buf->start);
+        ngx_free_chain(c->pool, cl);
+    }
+
+    *list = NULL;
 }
 
 

@@ -212,8 +212,8 @@ ngx_stomp_command_destination(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         s->hub->broker->refused++;
 
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
-                                "unknown destination", "%V \"%V\": %s.",
-                                &frame->name, destination, error);
+                                "unknown destination", "%V: %s: \"%V\".",
+                                &frame->name, error, destination);
         return NULL;
     }
 
