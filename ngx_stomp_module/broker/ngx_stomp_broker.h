@@ -22,6 +22,9 @@
  */
 
 
+/* brokers of a configuration */
+#define NGX_STOMP_BROKERS_MAX  64
+
 /* publications in one call */
 #define NGX_STOMP_BATCH_MAX  1000
 
@@ -152,7 +155,8 @@ void ngx_stomp_broker_detach(ngx_stomp_broker_t *b);
  * Messages that nobody hears take no memory.  This worker's subscribers may
  * be served within the call.
  * NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: this worker has no slot
- * (yet), or there are too many messages for the number of workers.
+ * (yet);  NGX_ABORT: the messages are too many for one section of the lock,
+ * with as many workers as listen.
  */
 ngx_int_t ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *publications, ngx_uint_t n);

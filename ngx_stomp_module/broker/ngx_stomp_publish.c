@@ -59,8 +59,12 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
     ngx_int_t   rc;
     ngx_uint_t  i, tries;
 
-    if (b->slot == NGX_STOMP_SLOT_NONE || n > NGX_STOMP_BATCH_MAX) {
+    if (b->slot == NGX_STOMP_SLOT_NONE) {
         return NGX_DECLINED;
+    }
+
+    if (n > NGX_STOMP_BATCH_MAX) {
+        return NGX_ABORT;
     }
 
     for (i = 0; i < n; i++) {
@@ -447,7 +451,7 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
     if (NGX_STOMP_NOTES_DEST * batch->n + NGX_STOMP_NOTES_SLOT * audience.n
         > NGX_STOMP_NOTES_MAX)
     {
-        rc = NGX_DECLINED;
+        rc = NGX_ABORT;
 
     } else if (batch->head) {
         what.message = batch->head;

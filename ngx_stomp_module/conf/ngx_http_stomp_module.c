@@ -286,7 +286,6 @@ ngx_http_stomp_create_main_conf(ngx_conf_t *cf)
 static char *
 ngx_http_stomp_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_core_conf_t             *ccf;
     ngx_http_stomp_main_conf_t  *smcf;
 
     smcf = conf;
@@ -294,19 +293,6 @@ ngx_http_stomp_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_value(smcf->shutdown_drain, 30);
 
     ngx_stomp_core_set_drain(cf, smcf->shutdown_drain);
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
-                                           ngx_core_module);
-
-    if (ccf->shutdown_timeout != NGX_CONF_UNSET_MSEC
-        && ccf->shutdown_timeout / 1000 < (ngx_msec_t) smcf->shutdown_drain)
-    {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "worker_shutdown_timeout is shorter than "
-                           "stomp_shutdown_drain, %T seconds: STOMP sessions "
-                           "that are left then are cut without a close frame",
-                           smcf->shutdown_drain);
-    }
 
     return NGX_CONF_OK;
 }

@@ -31,6 +31,7 @@ static char *ngx_stomp_block_allow(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_stomp_block_inbox(ngx_conf_t *cf, void *post, void *data);
 static ngx_stomp_broker_entry_t *ngx_stomp_broker_entry(ngx_conf_t *cf,
     ngx_str_t *name);
+static ngx_uint_t ngx_stomp_broker_count(ngx_conf_t *cf);
 static char *ngx_stomp_block_finish(ngx_conf_t *cf,
     ngx_stomp_broker_entry_t *entry);
 static ngx_int_t ngx_stomp_block_init_zone(ngx_shm_zone_t *shm_zone,
@@ -155,6 +156,17 @@ ngx_stomp_broker_entry(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
+static ngx_uint_t
+ngx_stomp_broker_count(ngx_conf_t *cf)
+{
+    ngx_stomp_core_conf_t  *scf;
+
+    scf = (ngx_stomp_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                                 ngx_stomp_core_module);
+    return scf->brokers.nelts;
+}
+
+
 char *
 ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -184,6 +196,13 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "stomp_broker \"%V\" is already defined in %s:%ui, "
                            "give this one another name", &value[1],
                            entry->file, entry->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_stomp_broker_count(cf) > NGX_STOMP_BROKERS_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "there can be %d stomp_broker blocks",
+                           NGX_STOMP_BROKERS_MAX);
         return NGX_CONF_ERROR;
     }
 

@@ -87,6 +87,7 @@ static char *
 ngx_stomp_core_init_conf(ngx_cycle_t *cycle, void *conf)
 {
     ngx_uint_t                  i;
+    ngx_core_conf_t            *ccf;
     ngx_stomp_core_conf_t      *scf;
     ngx_stomp_broker_entry_t  **entry;
 
@@ -104,6 +105,21 @@ ngx_stomp_core_init_conf(ngx_cycle_t *cycle, void *conf)
                           entry[i]->file, entry[i]->line);
             return NGX_CONF_ERROR;
         }
+    }
+
+    /* nginx's own value is complete by now; 0: no limit */
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (scf->brokers.nelts
+        && ccf->shutdown_timeout
+        && ccf->shutdown_timeout / 1000 < (ngx_msec_t) scf->drain)
+    {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "worker_shutdown_timeout is shorter than "
+                      "stomp_shutdown_drain, %T seconds: STOMP sessions that "
+                      "are left then are cut without a close frame",
+                      scf->drain);
     }
 
     return NGX_CONF_OK;

@@ -251,6 +251,8 @@ ngx_http_stomp_batch_finish(ngx_http_stomp_batch_t *batch)
     error = ngx_stomp_destination_check(batch->slcf->push, &destination);
 
     if (error != NULL) {
+        destination.len = ngx_min(destination.len, 256);
+
         return ngx_http_stomp_batch_wrong(batch, "[%ui].destination \"%V\": "
                                           "%s", batch->index, &destination,
                                           error);

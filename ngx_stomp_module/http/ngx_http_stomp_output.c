@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 #include <ngx_http_stomp_output.h>
 #include <ngx_stomp_json.h>
+#include <ngx_stomp_utf8.h>
 
 
 #define NGX_HTTP_STOMP_ERROR_MAX  1024
@@ -72,9 +73,6 @@ ngx_http_stomp_send_error(ngx_http_request_t *r, ngx_uint_t status,
     text.data = buf;
     text.len = p - buf;
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "STOMP request refused: %V", &text);
-
     /* what the client sends is not waited for */
 
     rc = ngx_http_discard_request_body(r);
@@ -91,6 +89,11 @@ ngx_http_stomp_send_error(ngx_http_request_t *r, ngx_uint_t status,
     p = ngx_cpymem(json.data, "{\"error\":", sizeof("{\"error\":") - 1);
     p = ngx_stomp_json_string(p, &text);
     ngx_memcpy(p, "}\n", 2);
+
+    ngx_stomp_utf8_printable(text.data, text.len);
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "STOMP request refused: %V", &text);
 
     rc = ngx_http_stomp_send_json(r, status, &json);
 

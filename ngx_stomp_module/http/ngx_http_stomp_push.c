@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_stomp_push_headers(ngx_http_request_t *r,
     ngx_array_t *headers, ngx_str_t *destination);
 static ngx_int_t ngx_http_stomp_push_user_header(ngx_http_request_t *r,
     ngx_array_t *headers, ngx_table_elt_t *h);
+static ngx_table_elt_t *ngx_http_stomp_push_next(ngx_http_request_t *r,
+    ngx_table_elt_t *after);
 static ngx_uint_t ngx_http_stomp_push_is_batch(ngx_http_request_t *r);
 
 
@@ -148,6 +150,24 @@ ngx_http_stomp_push_message(ngx_http_request_t *r)
     }
 
     if (slcf->push_body == NULL && ngx_http_stomp_push_is_batch(r)) {
+
+        /* its members name their destinations and headers themselves */
+
+        if (slcf->push_destination != NULL) {
+            return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,
+                                             "this location takes no batch: "
+                                             "it has a destination of its "
+                                             "own (stomp_push_destination)");
+        }
+
+        if (ngx_http_stomp_push_next(r, NULL) != NULL) {
+            return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,
+                                             "a batch has its headers in its "
+                                             "members, not as \"%V\"",
+                                             &ngx_http_stomp_push_next(r, NULL)
+                                              ->key);
+        }
+
         return ngx_http_stomp_push_batch(r, &body);
     }
 
@@ -200,6 +220,13 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
 
     if (rc != NGX_OK) {
         b->refused += n;
+
+        if (rc == NGX_ABORT) {
+            return ngx_http_stomp_send_error(r,
+                                             NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                             "%ui messages are too many for "
+                                             "one batch, split it", n);
+        }
 
         if (ngx_http_stomp_add_header(r, "Retry-After", "1") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -352,6 +379,10 @@ ngx_http_stomp_push_destination(ngx_http_request_t *r, ngx_str_t *destination)
 
     slcf->push->broker->refused++;
 
+    /* the reason is to be seen, too */
+
+    destination->len = ngx_min(destination->len, 256);
+
     return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,
                                      "destination \"%V\": %s", destination,
                                      error);
@@ -452,9 +483,7 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
     ngx_str_t *destination)
 {
     ngx_int_t                   rc;
-    ngx_uint_t                  i;
     const char                 *error;
-    ngx_list_part_t            *part;
     ngx_table_elt_t            *h;
     ngx_stomp_header_t         *header;
     ngx_http_stomp_loc_conf_t  *slcf;
@@ -489,6 +518,29 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
         headers->nelts--;
     }
 
+    for (h = ngx_http_stomp_push_next(r, NULL);
+         h != NULL;
+         h = ngx_http_stomp_push_next(r, h))
+    {
+        rc = ngx_http_stomp_push_user_header(r, headers, h);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* returns the first X-Stomp-* header, or the one after another, or NULL */
+
+static ngx_table_elt_t *
+ngx_http_stomp_push_next(ngx_http_request_t *r, ngx_table_elt_t *after)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
     part = &r->headers_in.headers.part;
     h = part->elts;
 
@@ -496,7 +548,7 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return NGX_OK;
+                return NULL;
             }
 
             part = part->next;
@@ -504,15 +556,20 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
             i = 0;
         }
 
+        if (after != NULL) {
+            if (&h[i] == after) {
+                after = NULL;
+            }
+
+            continue;
+        }
+
         if (h[i].key.len > NGX_HTTP_STOMP_PUSH_PREFIX_LEN
             && ngx_strncasecmp(h[i].key.data,
                                (u_char *) ngx_http_stomp_push_prefix,
                                NGX_HTTP_STOMP_PUSH_PREFIX_LEN) == 0)
         {
-            rc = ngx_http_stomp_push_user_header(r, headers, &h[i]);
-            if (rc != NGX_OK) {
-                return rc;
-            }
+            return &h[i];
         }
     }
 }

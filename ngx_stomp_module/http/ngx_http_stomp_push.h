@@ -20,13 +20,14 @@ ngx_int_t ngx_http_stomp_push_handler(ngx_http_request_t *r);
 /*
  * Publishes the members of a batch, all or none, and answers the request.
  * body: a JSON array of {"destination", "body", "headers"}.
- * Returns what a content handler returns.
+ * Returns what ngx_http_stomp_send_error() may return, or NGX_OK.
  */
 ngx_int_t ngx_http_stomp_push_batch(ngx_http_request_t *r, ngx_str_t *body);
 
 /*
  * Publishes n messages and answers the request with what became of them, as
  * one JSON object, or as an array of them where batch is set.
+ * Returns what ngx_http_stomp_send_error() may return, or NGX_OK.
  */
 ngx_int_t ngx_http_stomp_push_publish(ngx_http_request_t *r,
     ngx_stomp_publication_t *p, ngx_uint_t n, ngx_uint_t batch);

@@ -533,7 +533,22 @@ ngx_http_stomp_websocket_input(ngx_http_stomp_websocket_t *ws, u_char *p,
                           ws->decoder.error);
 
             ws->deaf = 1;
-            ngx_stomp_session_finish(s, ws->decoder.code, ws->decoder.error);
+
+            if (ws->decoder.code == NGX_STOMP_WS_TOO_BIG) {
+                ngx_stomp_session_error(s, NULL, NGX_STOMP_WS_TOO_BIG,
+                                        "message too large",
+                                        "A WebSocket message can have %uD "
+                                        "octets (stomp_max_frame).",
+                                        ws->max_frame);
+
+            } else {
+                ngx_stomp_session_finish(s, ws->decoder.code,
+                                         ws->decoder.error);
+            }
+
+            /* its answer would not be understood */
+
+            s->deadline = ngx_stomp_wheel_now() + 1;
             break;
         }
 
@@ -677,9 +692,11 @@ ngx_http_stomp_websocket_send(ngx_stomp_session_t *s, u_char *p, size_t len)
 static ngx_chain_t *
 ngx_http_stomp_websocket_send_chain(ngx_stomp_session_t *s, ngx_chain_t *in)
 {
-    ssize_t            n;
     ngx_chain_t       *cl;
     ngx_connection_t  *c;
+#if (NGX_SSL)
+    ssize_t            n;
+#endif
 
     c = s->connection;
 

@@ -135,3 +135,16 @@ ngx_stomp_utf8_lead(u_char c)
 
     return 0;
 }
+
+
+void
+ngx_stomp_utf8_printable(u_char *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (p[i] < 0x20 || p[i] == 0x7f) {
+            p[i] = '?';
+        }
+    }
+}

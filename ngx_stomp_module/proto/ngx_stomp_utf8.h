@@ -22,5 +22,11 @@
  */
 ngx_int_t ngx_stomp_utf8_validate(uint32_t *state, u_char *p, size_t len);
 
+/*
+ * Replaces control characters with "?", in place: what a stranger has sent
+ * must not make lines of its own in a log.
+ */
+void ngx_stomp_utf8_printable(u_char *p, size_t len);
+
 
 #endif /* _NGX_STOMP_UTF8_H_INCLUDED_ */

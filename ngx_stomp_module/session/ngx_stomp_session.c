@@ -392,9 +392,6 @@ ngx_stomp_session_error(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     versions = (s->version == 0) ? NGX_STOMP_V10|NGX_STOMP_V11|NGX_STOMP_V12
                                  : 0;
 
-    ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
-                  "STOMP session refused a frame: %s: %V", message, &body);
-
     len = ngx_stomp_write_error(NULL, &title, receipt, &body, s->version,
                                 versions);
 
@@ -414,6 +411,11 @@ ngx_stomp_session_error(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     ngx_stomp_output_frame(s, p, len,
                            ngx_stomp_utf8_validate(&state, p, len) == NGX_OK);
     ngx_free(p);
+
+    ngx_stomp_utf8_printable(body.data, body.len);
+
+    ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
+                  "STOMP session refused a frame: %s: %V", message, &body);
 
     ngx_stomp_session_finish(s, code, message);
 }

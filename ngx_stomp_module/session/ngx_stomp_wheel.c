@@ -38,7 +38,7 @@ static void ngx_stomp_hub_close_dead(ngx_event_t *ev);
 static struct {
     ngx_event_t          event;
     ngx_connection_t     dummy;      /* debug logs look for a descriptor */
-    ngx_stomp_hub_t     *hubs[64];
+    ngx_stomp_hub_t     *hubs[NGX_STOMP_BROKERS_MAX];
     ngx_uint_t           nhubs;
     ngx_uint_t           sessions;   /* of all hubs */
     uint32_t             done;       /* the last tick looked at */
