@@ -34,7 +34,7 @@ for my $block (blocks()) {
         next;
     }
 
-    # line 18 is the end of http in the file that Test::Stomp writes
+    # the end of http has another line with other modules
     $want .= $conf =~ /#HERE/ ? " in $file:$line" : " in $main:"
         unless $want =~ s/ HERE$/ $file:$line/;
     my $level = $want =~ s/^warn: // ? 'warn' : 'emerg';

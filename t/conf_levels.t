@@ -76,8 +76,8 @@ for ([ '/http', '', 3, 'http' ], [ '/any', 2, 2, 'server' ],
     my $c = $t->stomp(path => $path, port => $t->port($port));
     $c->subscribe("/topic/$_") for 1 .. $max;
     $c->command(SUBSCRIBE => [ destination => '/topic/x', id => 'x' ]);
-    $c->expect_error('too many subscriptions', "stomp_max_subscriptions, $where",
-                     1008);
+    $c->expect_error('too many subscriptions',
+                     "stomp_max_subscriptions, $where", 1008);
 }
 
 for ([ '/http', '', 'https://http.example', 101, 'http' ],
@@ -99,8 +99,8 @@ for ([ '/http', '', 'https://http.example', 101, 'http' ],
     $c->expect(MESSAGE => -body => 'mine');
     $o->subscribe("/$_/x") for qw(a b c);
 
-    is($t->push_message('/c/x', 'x', path => '/push-other')->json->{subscribers},
-       1, 'pushed to one of three prefixes');
+    my $push = $t->push_message('/c/x', 'x', path => '/push-other');
+    is($push->json->{subscribers}, 1, 'pushed to one of three prefixes');
     $o->expect(MESSAGE => destination => '/c/x', -name => 'and received');
     $c->expect_none(0.1, 'brokers share nothing');
 

@@ -1,21 +1,20 @@
 # Without it a refused handshake could answer with a status that tells the
 # client nothing, or worse, let a page of another site in.
 
-use Cwd ();
-use File::Path ();
+use lib 't/lib';
+
+use Test::Stomp::Nginx;
+
+my $place;
 
 BEGIN {
-    my $root = Cwd::abs_path(__FILE__ =~ s{[^/]*$}{}r . '..');
-    my $build = $ENV{STOMP_BUILD} // "$root/build";
-    my ($ndk) = grep { -e } $ENV{NDK_MODULE} // (),
-        "$build/ndk_http_module.so",
-        '/usr/lib/nginx/modules/ndk_http_module.so';
+    # only for its port, its folder and the modules
+    $place = Test::Stomp::Nginx->new;
 
-    $ENV{TEST_NGINX_SERVROOT} = "$build/t/servroot-$$";
-    $ENV{TEST_NGINX_BINARY} //= 'nginx';
-    $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', $ndk // (),
-        $ENV{STOMP_MODULE} // "$build/ngx_stomp_module.so";
-    $ENV{TEST_NGINX_PORT} //= 20000 + $$ % 8000;
+    $ENV{TEST_NGINX_PORT} = $place->port;
+    $ENV{TEST_NGINX_SERVROOT} = $place->prefix . '/servroot';
+    $ENV{TEST_NGINX_BINARY} = $place->binary;
+    $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', $place->modules;
     $ENV{TEST_NGINX_FAST_SHUTDOWN} = 1;
     delete $ENV{NGINX};
 }
@@ -28,7 +27,6 @@ BEGIN {
     Test::Nginx::Socket->import('no_plan');
 }
 
-my $root = Test::Nginx::Util::server_root();
 my $key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
 my $version = 'Sec-WebSocket-Version: 13';
 my $connection = 'Connection: close, Upgrade';
@@ -61,10 +59,6 @@ no_long_string();
 repeat_each(1);
 run_tests();
 Test::More->builder->done_testing;
-
-END {
-    File::Path::remove_tree($root) if Test::More->builder->is_passing;
-}
 
 __DATA__
 

@@ -38,15 +38,12 @@ server {
     location = /pid { return 200 $pid; }
 
     location /push/ { stomp_push chat; }
-    location = /batch { stomp_push chat; stomp_push_destination /topic/x; }
-    location = /small_batch {
-        stomp_push small;
-        stomp_push_destination /topic/x;
-    }
+    location /batch/ { stomp_push chat; }
+    location /small_batch/ { stomp_push small; }
+    location = /own { stomp_push chat; stomp_push_destination /topic/x; }
 
-    location = /few {
+    location /few/ {
         stomp_push chat;
-        stomp_push_destination /topic/x;
         stomp_max_headers 4;
         stomp_max_header_length 64;
         stomp_max_body 300;
@@ -119,6 +116,13 @@ for my $type ('application/json', "${TYPE}x") {
                'content-type' => $type, -name => "$type is a message");
 }
 
+$res = $t->request(POST => '/batch/', body => '[]',
+                   headers => [ 'Content-Type' => $TYPE,
+                                'X-Stomp-Priority' => '5' ]);
+is($res->status, 400, 'X-Stomp-* in a batch');
+like($res->json->{error}, qr/members, not as "X-Stomp-Priority"/,
+     'X-Stomp-* in a batch: the answer says where headers belong');
+
 $res = raw('[]', $TYPE, '/fixed');
 is($res->status, 200, 'stomp_push_body makes a message, whatever comes');
 $c->expect(MESSAGE => destination => '/topic/fixed', -body => '"fixed"',
@@ -127,12 +131,14 @@ $c->expect(MESSAGE => destination => '/topic/fixed', -body => '"fixed"',
 raw('[{"destination":"/topic/a","body":"\\u54c8\\ud83d\\ude00\\\\u0000"}]');
 $c->expect(MESSAGE => -body => '哈😀\\u0000', -name => 'escapes of JSON');
 
-$res = $t->request(POST => '/push/topic/zzz', chunked => 10,
-    headers => [ 'Content-Type' => $TYPE, 'X-Stomp-A' => 1 ],
-    body => '[{"destination":"/topic/a","body":"here"}]');
-is($res->status, 200, 'the URI does not matter');
-$c->expect(MESSAGE => destination => '/topic/a', -body => 'here', a => undef,
-           -name => 'nor do X-Stomp-* headers');
+for my $uri ('/push/topic/zzz', '/push/queue/x', '/push/') {
+    $res = $t->request(POST => $uri, chunked => 10,
+        headers => [ 'Content-Type' => $TYPE ],
+        body => '[{"destination":"/topic/a","body":"here"}]');
+    is($res->status, 200, "$uri: no matter");
+    $c->expect(MESSAGE => destination => '/topic/a', -body => 'here',
+               -name => '... the members have destinations');
+}
 
 
 # what is wrong, and where
@@ -195,6 +201,15 @@ for my $headers (
           . "\"headers\":$headers}]";
 }
 
+$res = $t->request(POST => '/batch/', body => "[$ok]",
+    headers => [ 'Content-Type' => $TYPE, 'X-Other' => 1, 'X-Stomp-A' => 1 ]);
+is($res->status, 400, 'a header that no member would get: 400');
+like($res->json->{error}, qr/not as "X-Stomp-A"$/, '... it is named');
+
+$res = raw("[$ok]", $TYPE, '/own');
+is($res->status, 400, 'where the location has a destination: 400');
+like($res->json->{error}, qr/\(stomp_push_destination\)$/, '... and why');
+
 while (my ($body, $why) = splice @wrong, 0, 2) {
     $res = raw($body);
     is($res->status, 400, show($body, 60) . ': 400');
@@ -204,18 +219,18 @@ while (my ($body, $why) = splice @wrong, 0, 2) {
 my $few = { destination => '/topic/a', body => '' };
 
 my %four = map { $_ => 'v' } 'a' .. 'd';
-$res = batch([ { %$few, headers => \%four } ], '/few');
+$res = batch([ { %$few, headers => \%four } ], '/few/');
 like($res->json->{error}, qr/^\[0\]\.headers\.d: .*\(stomp_max_headers\)$/,
      'too many headers');
 
 for (qw(name content-type)) {
-    $res = batch([ $few, { %$few, headers => { $_ => 'v' x 64 } } ], '/few');
+    $res = batch([ $few, { %$few, headers => { $_ => 'v' x 64 } } ], '/few/');
     like($res->json->{error},
          qr/^\[1\]\.headers\.$_: .*\(stomp_max_header_length\)$/,
          "$_: too long a header");
 }
 
-$res = batch([ { %$few, body => 'b' x 300 } ], '/few');
+$res = batch([ { %$few, body => 'b' x 300 } ], '/few/');
 is($res->status, 413, 'more than stomp_max_body: 413');
 
 $res = batch([ map { { %$few, body => "$_" } } 0 .. 1000 ]);
@@ -267,7 +282,7 @@ $c->expect(MESSAGE => -body => 'no',
                 body => join '.', $round, $i, $n++,
             } } @{ $kinds[$i] } ]);
             $publishers[$i]->write_raw($publishers[$i]->build_request(
-                POST => '/batch', body => $body,
+                POST => '/batch/', body => $body,
                 headers => [ 'Content-Type' => $TYPE ]));
         }
     }
@@ -327,7 +342,7 @@ $c->expect(MESSAGE => -body => 'no',
     for my $size (100_000, 9000, 700) {
         while ($n++ < 10_000) {
             my @bodies = map { "$size.$n.$_." . 'x' x $size } 0 .. 2;
-            $res = $h->request(POST => '/small_batch',
+            $res = $h->request(POST => '/small_batch/',
                 headers => [ 'Content-Type' => $TYPE ],
                 body => $json->encode([ map { {
                     destination => (qw(/topic/a /topic/b /topic/none))[$_],
@@ -354,7 +369,7 @@ $c->expect(MESSAGE => -body => 'no',
     }), 'full: nothing leaked');
 
     $res = batch([ { destination => '/topic/b', body => 'again' } ],
-                 '/small_batch');
+                 '/small_batch/');
     is($res->status, 200, 'full: there is room again');
     $s->expect(MESSAGE => -body => 'again', -name => 'full: used again');
     $s->close;
@@ -375,6 +390,6 @@ sub batch {
 sub raw {
     my ($body, $type, $path) = @_;
 
-    return $t->request(POST => $path // '/batch', body => $body,
+    return $t->request(POST => $path // '/batch/topic/x', body => $body,
                        headers => [ 'Content-Type' => $type // $TYPE ]);
 }

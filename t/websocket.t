@@ -197,7 +197,8 @@ for (@violations) {
 is(grep({ $_->[3]->wait_eof(8) } @violations), scalar @violations,
    'and each connection ends');
 
-$stubborn->expect_error('unknown command', 'a client that does not agree', 1002);
+$stubborn->expect_error('unknown command', 'a client that does not agree',
+                        1002);
 ok($stubborn->ws->wait_eof(8), 'and its connection ends');
 undef $stubborn;
 @violations = ();
