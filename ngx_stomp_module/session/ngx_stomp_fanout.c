@@ -481,7 +481,7 @@ ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
 
         s = member->session;
 
-        if (s->finished) {
+        if (s->finished || s->dead) {
             continue;
         }
 
