@@ -48,7 +48,8 @@ typedef struct {
 
 /*
  * A message for this worker's subscribers.  Called without the lock, in the
- * order of sequence numbers; m is read within the call only.
+ * order of sequence numbers; m is read within the call only.  It may publish
+ * and subscribe, but not detach.
  */
 typedef void (*ngx_stomp_deliver_pt)(void *data, ngx_stomp_message_t *m);
 

@@ -22,3 +22,22 @@ UNIT_serialize = proto/ngx_stomp_serialize.c proto/ngx_stomp_header.c \
     unit_guard.c
 UNIT_parse = proto/ngx_stomp_parse.c proto/ngx_stomp_header.c \
     proto/ngx_stomp_utf8.c parse_feed.c unit_guard.c
+
+# All of broker/ but its event part, which ngx_broker_stub.c stands for.
+broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
+    broker/ngx_stomp_hash.c broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
+    broker/ngx_stomp_message.c broker/ngx_stomp_inbox.c \
+    broker/ngx_stomp_publish.c broker/ngx_stomp_reap.c \
+    broker/ngx_stomp_broker.c ngx_broker_stub.c broker_fixture.c zone_check.c
+
+UNIT_arena = $(broker_unit)
+UNIT_slot = $(broker_unit)
+UNIT_broker = $(broker_unit)
+UNIT_lock = $(broker_unit)
+UNIT_crash = $(broker_unit)
+UNIT_storm = $(broker_unit)
+
+# Some thousand forks, each ten times as slow with the address sanitizer,
+# which sees nothing of what happens within a mapping anyway.
+UNIT_CFLAGS_crash = -fno-sanitize=address
+UNIT_CFLAGS_storm = -fno-sanitize=address

@@ -1,0 +1,846 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ *
+ * Without it: a worker that is killed inside of the lock leaves a damaged
+ * list, a lost message or lost memory to the others, once in some thousand
+ * kills.
+ *
+ * Each operation of the broker is killed at each of its stores, and then
+ * stopped after each of its instructions.  What is left has to be sound, to
+ * be a state that the operation shows between its sections, and to be reaped
+ * to the last octet.
+ */
+
+
+#include <broker_fixture.h>
+#include <signal.h>
+#include <ucontext.h>
+
+
+#define CRASH_ZONE     (256 * 1024)
+#define CRASH_SLOTS    4
+#define CRASH_STATES   512
+
+/* the processor's own single step; the signal's handler sees each state */
+
+#if (__linux__ && __x86_64__)
+#define CRASH_CAN_STEP   1
+#define CRASH_TRAP_FLAG  0x100
+#else
+#define CRASH_CAN_STEP   0
+#endif
+
+
+typedef struct {
+    const char   *name;
+    void        (*prepare)(void);
+    void        (*run)(void);
+} crash_operation_t;
+
+
+/* the digests that an operation may leave behind */
+
+typedef struct {
+    ngx_uint_t    n;
+    uint64_t      digest[CRASH_STATES];
+} crash_states_t;
+
+
+/* of all processes that were stepped */
+
+typedef struct {
+    uint64_t      steps;
+    uint64_t      points;
+    char          error[256];
+} crash_figures_t;
+
+
+static broker_fixture_t      crash;
+static ngx_stomp_broker_t    crash_b[CRASH_SLOTS];
+static crash_states_t       *crash_states;
+static u_char               *crash_snapshot;
+static u_char                crash_body[64 * 1024];
+static uint32_t              crash_interest;
+static uint32_t              crash_session;
+static ngx_uint_t            crash_left;        /* stores to live */
+
+/* figures for the log */
+static ngx_uint_t            crash_kills;
+static crash_figures_t      *crash_figures;
+
+/* of a process that is stepped */
+static volatile ngx_uint_t   crash_stepping;
+static u_char               *crash_copy;
+static u_char                crash_front[offsetof(ngx_stomp_zone_sh_t, slots)];
+
+
+static void
+crash_subscribe(ngx_uint_t worker, const char *name)
+{
+    ngx_str_t             str;
+    ngx_stomp_interest_t  in;
+
+    str = fixture_str(name);
+
+    if (ngx_stomp_broker_subscribe(&crash_b[worker], &str, &in) != NGX_OK) {
+        abort();
+    }
+
+    crash_interest = in.interest;
+}
+
+
+static ngx_int_t
+crash_publish(ngx_uint_t worker, const char *name, size_t len)
+{
+    ngx_stomp_publication_t  p;
+
+    p = fixture_publication(name, crash_body, len);
+
+    return ngx_stomp_broker_publish(&crash_b[worker], &p, 1);
+}
+
+
+static void
+crash_add_session(uint64_t id)
+{
+    ngx_stomp_session_info_t  info;
+
+    info.id = id;
+    info.since = 1;
+    info.addr = fixture_str("192.0.2.1");
+    info.user = fixture_str("somebody");
+
+    crash_session = ngx_stomp_broker_session_add(&crash_b[0], &info);
+
+    if (crash_session == 0) {
+        abort();
+    }
+}
+
+
+/* workers 0 to 2 hear /all, 0 /own, 1 and 2 /others; 3 has something else */
+
+static void
+crash_prepare(void)
+{
+    crash_subscribe(0, "/all");
+    crash_subscribe(1, "/all");
+    crash_subscribe(2, "/all");
+    crash_subscribe(0, "/own");
+    crash_subscribe(1, "/others");
+    crash_subscribe(1, "/others");
+    crash_subscribe(2, "/others");
+    crash_subscribe(3, "/third");
+}
+
+
+static void
+crash_prepare_inbox(void)
+{
+    crash_prepare();
+
+    (void) crash_publish(1, "/all", 10);
+    (void) crash_publish(1, "/all", 3000);
+    (void) crash_publish(2, "/all", 9000);
+    (void) crash_publish(1, "/own", 100);
+}
+
+
+static void
+crash_prepare_hand(void)
+{
+    crash_prepare_inbox();
+
+    (void) ngx_stomp_broker_drain(&crash_b[0]);
+    (void) ngx_stomp_broker_drain(&crash_b[2]);
+    (void) crash_publish(1, "/all", 10);
+}
+
+
+static void
+crash_prepare_sessions(void)
+{
+    crash_prepare();
+
+    crash_add_session(1);
+    crash_add_session(2);
+    crash_add_session(3);
+    crash_session = ((ngx_stomp_session_sh_t *) ngx_stomp_zone_ptr(&crash.zone,
+                                                     crash_session))->next;
+}
+
+
+static void
+crash_prepare_full(void)
+{
+    crash.conf.inbox_size = crash.size;
+
+    crash_prepare();
+
+    while (crash_publish(1, "/others", 4000) == NGX_OK) { /* void */ }
+    while (crash_publish(1, "/others", 1) == NGX_OK) { /* void */ }
+}
+
+
+static void
+crash_prepare_nearly_full(void)
+{
+    crash.conf.inbox_size = crash.size;
+
+    crash_prepare();
+
+    while (crash.zone.sh->arena.nfree > 2
+           && crash_publish(1, "/others", 4000) == NGX_OK)
+    {
+        /* void */
+    }
+}
+
+
+static void
+crash_prepare_overrun(void)
+{
+    crash.conf.inbox_size = 16 * 1024;
+
+    crash_prepare();
+
+    while (crash.zone.sh->slots[2].overrun == 0) {
+        (void) crash_publish(1, "/all", 3000);
+        (void) ngx_stomp_broker_drain(&crash_b[1]);
+    }
+}
+
+
+static void
+crash_prepare_overrun_next(void)
+{
+    crash.conf.inbox_size = 16 * 1024;
+
+    crash_prepare();
+
+    while (crash.zone.sh->slots[2].inbox_bytes + 4096 <= 16 * 1024) {
+        (void) crash_publish(1, "/others", 3000);
+    }
+}
+
+
+/* a slot of the own process with all that a former owner can leave */
+
+static void
+crash_prepare_attach(void)
+{
+    ngx_stomp_batch_t        batch;
+    ngx_stomp_publication_t  p;
+
+    crash_prepare_hand();
+    crash_add_session(1);
+    crash_add_session(2);
+
+    memset(&batch, 0, sizeof(ngx_stomp_batch_t));
+    p = fixture_publication("/others", crash_body, 30000);
+    p.wanted = 1;
+    batch.publications = &p;
+    batch.n = 1;
+
+    ngx_stomp_zone_lock(&crash.zone);
+
+    if (ngx_stomp_batch_fill_locked(&crash.zone, &crash.zone.sh->slots[0],
+                                    &batch)
+        != NGX_AGAIN)
+    {
+        abort();
+    }
+
+    ngx_stomp_zone_unlock(&crash.zone);
+
+    crash_b[0].slot = NGX_STOMP_SLOT_NONE;
+}
+
+
+static void
+crash_run_subscribe_new(void)
+{
+    crash_subscribe(0, "/a/destination/that/nobody/has/heard/of");
+}
+
+
+static void
+crash_run_subscribe_own(void)
+{
+    crash_subscribe(0, "/own");
+}
+
+
+static void
+crash_run_subscribe_others(void)
+{
+    crash_subscribe(0, "/others");
+}
+
+
+static void
+crash_run_unsubscribe(void)
+{
+    ngx_stomp_broker_unsubscribe(&crash_b[3], crash_interest, 1);
+}
+
+
+static void
+crash_run_publish_none(void)
+{
+    (void) crash_publish(0, "/none", 100);
+}
+
+
+static void
+crash_run_publish_own(void)
+{
+    (void) crash_publish(0, "/own", 100);
+}
+
+
+static void
+crash_run_publish_others(void)
+{
+    (void) crash_publish(0, "/others", 2000);
+}
+
+
+static void
+crash_run_publish_all(void)
+{
+    (void) crash_publish(0, "/all", 3000);
+}
+
+
+static void
+crash_run_publish_large(void)
+{
+    (void) crash_publish(0, "/all", 10000);
+}
+
+
+static void
+crash_run_publish_slices(void)
+{
+    (void) crash_publish(0, "/all", 50000);
+}
+
+
+static void
+crash_run_publish_batch(void)
+{
+    ngx_uint_t                i;
+    ngx_stomp_publication_t   p[20];
+    static const char        *names[] = { "/all", "/none", "/own", "/others" };
+
+    for (i = 0; i < 20; i++) {
+        p[i] = fixture_publication(names[i % 4], crash_body, i * 150);
+    }
+
+    if (ngx_stomp_broker_publish(&crash_b[0], p, 20) != NGX_OK) {
+        abort();
+    }
+}
+
+
+static void
+crash_run_drain(void)
+{
+    while (ngx_stomp_broker_drain(&crash_b[0]) == NGX_AGAIN) { /* void */ }
+}
+
+
+static void
+crash_run_drain_overrun(void)
+{
+    while (ngx_stomp_broker_drain(&crash_b[2]) == NGX_AGAIN) { /* void */ }
+}
+
+
+static void
+crash_run_reclaim(void)
+{
+    ngx_stomp_broker_reclaim(&crash_b[0]);
+}
+
+
+static void
+crash_run_session_add(void)
+{
+    crash_add_session(4);
+}
+
+
+static void
+crash_run_session_remove(void)
+{
+    ngx_stomp_broker_session_remove(&crash_b[0], crash_session);
+}
+
+
+static void
+crash_run_reap(void)
+{
+    while (ngx_stomp_broker_reap(&crash_b[0]) == NGX_AGAIN) { /* void */ }
+}
+
+
+static void
+crash_run_attach(void)
+{
+    ngx_stomp_broker_attach(&crash_b[0]);
+}
+
+
+static void
+crash_run_detach(void)
+{
+    ngx_stomp_broker_detach(&crash_b[0]);
+}
+
+
+static crash_operation_t  crash_operations[] = {
+    { "subscribe, new", crash_prepare, crash_run_subscribe_new },
+    { "subscribe, own", crash_prepare, crash_run_subscribe_own },
+    { "subscribe, others'", crash_prepare, crash_run_subscribe_others },
+    { "unsubscribe, last", crash_prepare, crash_run_unsubscribe },
+    { "publish, nobody", crash_prepare_hand, crash_run_publish_none },
+    { "publish, own", crash_prepare, crash_run_publish_own },
+    { "publish, own waits", crash_prepare_inbox, crash_run_publish_own },
+    { "publish, others", crash_prepare_hand, crash_run_publish_others },
+    { "publish, all", crash_prepare_hand, crash_run_publish_all },
+    { "publish, three pages", crash_prepare_hand, crash_run_publish_large },
+    { "publish, slices", crash_prepare, crash_run_publish_slices },
+    { "publish, batch", crash_prepare_hand, crash_run_publish_batch },
+    { "publish, full", crash_prepare_full, crash_run_publish_others },
+    { "publish, full, large", crash_prepare_nearly_full,
+      crash_run_publish_large },
+    { "publish, overrun", crash_prepare_overrun_next,
+      crash_run_publish_others },
+    { "drain", crash_prepare_inbox, crash_run_drain },
+    { "drain, hand", crash_prepare_hand, crash_run_drain },
+    { "drain, overrun", crash_prepare_overrun, crash_run_drain_overrun },
+    { "reclaim", crash_prepare_overrun, crash_run_reclaim },
+    { "session add", crash_prepare_sessions, crash_run_session_add },
+    { "session remove", crash_prepare_sessions, crash_run_session_remove },
+    { "reap", crash_prepare_hand, crash_run_reap },
+    { "attach", crash_prepare_attach, crash_run_attach },
+    { "detach", crash_prepare_attach, crash_run_detach },
+};
+
+
+#define CRASH_OPERATIONS                                                      \
+    (sizeof(crash_operations) / sizeof(crash_operations[0]))
+
+
+static void
+crash_state_add(uint64_t digest)
+{
+    if (crash_states->n == CRASH_STATES) {
+        abort();
+    }
+
+    crash_states->digest[crash_states->n++] = digest;
+}
+
+
+static ngx_uint_t
+crash_state_known(uint64_t digest)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < crash_states->n; i++) {
+        if (crash_states->digest[i] == digest) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+crash_unlock_hook(void)
+{
+    crash_state_add(zone_digest(&crash.zone));
+}
+
+
+/* makes the operation's first state, and learns those that it goes through */
+
+static void
+crash_begin(crash_operation_t *op)
+{
+    ngx_uint_t  i;
+
+    fixture_reset(&crash);
+    crash.conf.inbox_size = crash.size / 2;
+
+    for (i = 0; i < CRASH_SLOTS; i++) {
+        fixture_worker(&crash, &crash_b[i], i);
+    }
+
+    op->prepare();
+
+    if (op->run == crash_run_detach) {
+        crash_b[0].slot = 0;
+    }
+
+    fixture_check(&crash);
+
+    memcpy(crash_snapshot, crash.addr, crash.size);
+
+    crash_states->n = 0;
+    crash_state_add(zone_digest(&crash.zone));
+}
+
+
+static void
+crash_learn(crash_operation_t *op)
+{
+    pid_t  pid;
+
+    pid = fixture_fork();
+
+    if (pid == 0) {
+        ngx_stub_unlock_hook = crash_unlock_hook;
+        op->run();
+        _exit(0);
+    }
+
+    if (fixture_wait(pid) != 0) {
+        fail_msg("%s: does not end well", op->name);
+    }
+
+    fixture_check(&crash);
+    memcpy(crash.addr, crash_snapshot, crash.size);
+}
+
+
+/* what the workers had can be taken back, and nothing else is left */
+
+static void
+crash_reap_all(const char *name, ngx_uint_t n)
+{
+    ngx_uint_t  i, again;
+
+    for (i = 0; i < CRASH_SLOTS; i++) {
+        do {
+            ngx_stomp_zone_lock(&crash.zone);
+            again = (ngx_stomp_slot_reap_locked(&crash.zone,
+                                                &crash.zone.sh->slots[i])
+                     == NGX_AGAIN);
+            ngx_stomp_zone_unlock(&crash.zone);
+        } while (again);
+    }
+
+    if (fixture_used(&crash) != 0) {
+        fail_msg("%s, store %zu: %zu octets are lost", name, (size_t) n,
+                 fixture_used(&crash));
+    }
+
+    fixture_check(&crash);
+}
+
+
+static void
+crash_store_hook(void)
+{
+    if (--crash_left == 0) {
+        (void) kill(getpid(), SIGKILL);
+    }
+}
+
+
+/* returns 0 if the operation ended before its n-th store */
+
+static ngx_uint_t
+crash_at_store(crash_operation_t *op, ngx_uint_t n)
+{
+    int          status;
+    pid_t        pid;
+    const char  *error;
+
+    memcpy(crash.addr, crash_snapshot, crash.size);
+
+    pid = fixture_fork();
+
+    if (pid == 0) {
+        crash_left = n;
+        ngx_stomp_store_hook = crash_store_hook;
+        op->run();
+        _exit(0);
+    }
+
+    status = fixture_wait(pid);
+
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        return 0;
+    }
+
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
+        fail_msg("%s, store %zu: status %d", op->name, (size_t) n, status);
+    }
+
+    if (!ngx_shmtx_force_unlock(&crash.mutex, pid)) {
+        fail_msg("%s, store %zu: without the lock", op->name, (size_t) n);
+    }
+
+    ngx_stomp_zone_lock(&crash.zone);
+    error = zone_check(&crash.zone);
+    ngx_stomp_zone_unlock(&crash.zone);
+
+    if (error) {
+        fail_msg("%s, store %zu: %s", op->name, (size_t) n, error);
+    }
+
+    if (!crash_state_known(zone_digest(&crash.zone))) {
+        fail_msg("%s, store %zu: half of it has happened", op->name,
+                 (size_t) n);
+    }
+
+    crash_reap_all(op->name, n);
+    crash_kills++;
+
+    return 1;
+}
+
+
+static void
+crash_stores_test(void **state)
+{
+    uint64_t    start;
+    ngx_uint_t  i, n;
+
+    start = fixture_msec();
+
+    for (i = 0; i < CRASH_OPERATIONS; i++) {
+
+        crash_begin(&crash_operations[i]);
+        crash_learn(&crash_operations[i]);
+
+        for (n = 1; crash_at_store(&crash_operations[i], n); n++) { /* void */ }
+
+        if (n == 1) {
+            fail_msg("%s: stores nothing", crash_operations[i].name);
+        }
+    }
+
+    fprintf(stderr, "# %zu kills at stores in %zu ms\n",
+            (size_t) crash_kills, (size_t) (fixture_msec() - start));
+}
+
+
+/* a copy of the zone is recovered as the next holder would do it */
+
+static void
+crash_verify(void)
+{
+    const char        *error;
+    ngx_stomp_zone_t   zone;
+
+    memcpy(crash_copy, crash.addr, crash.size);
+
+    error = NULL;
+
+    if (ngx_stomp_zone_open(&zone, crash_copy, NULL, NULL) != NGX_OK) {
+        error = "the header is damaged";
+
+    } else {
+        if (zone.sh->undo_count) {
+            ngx_stomp_zone_rollback(&zone);
+        }
+
+        error = zone_check(&zone);
+
+        if (error == NULL && !crash_state_known(zone_digest(&zone))) {
+            error = "half of it has happened";
+        }
+    }
+
+    crash_figures->points++;
+
+    if (error) {
+        snprintf(crash_figures->error, sizeof(crash_figures->error), "%s",
+                 error);
+        _exit(1);
+    }
+}
+
+
+/*
+ * Every change of the zone changes the header's front, if only the number of
+ * notes, before or with it: no need to compare all after each instruction.
+ */
+
+static void
+crash_step_handler(int signo, siginfo_t *info, void *data)
+{
+#if (CRASH_CAN_STEP)
+    ucontext_t  *uc = data;
+
+    if (crash_stepping == 0) {
+        uc->uc_mcontext.gregs[REG_EFL] &= ~CRASH_TRAP_FLAG;
+        return;
+    }
+
+    uc->uc_mcontext.gregs[REG_EFL] |= CRASH_TRAP_FLAG;
+
+    crash_figures->steps++;
+
+    if (memcmp(crash_front, crash.addr, sizeof(crash_front)) != 0) {
+        memcpy(crash_front, crash.addr, sizeof(crash_front));
+        crash_verify();
+    }
+#endif
+}
+
+
+static void
+crash_trace(crash_operation_t *op)
+{
+    int               status;
+    pid_t             pid;
+    struct sigaction  sa;
+
+    memcpy(crash_front, crash.addr, sizeof(crash_front));
+
+    pid = fixture_fork();
+
+    if (pid == 0) {
+        memset(&sa, 0, sizeof(struct sigaction));
+        sa.sa_sigaction = crash_step_handler;
+        sa.sa_flags = SA_SIGINFO;
+        (void) sigaction(SIGTRAP, &sa, NULL);
+
+        crash_stepping = 1;
+        (void) raise(SIGTRAP);
+
+        op->run();
+
+        crash_stepping = 0;
+        _exit(0);
+    }
+
+    status = fixture_wait(pid);
+
+    if (status != 0) {
+        fail_msg("%s: status %d, %s", op->name, status, crash_figures->error);
+    }
+}
+
+
+static void
+crash_instructions_test(void **state)
+{
+    uint64_t    start;
+    ngx_uint_t  i;
+
+    if (!CRASH_CAN_STEP) {
+        skip();
+    }
+
+    start = fixture_msec();
+
+    for (i = 0; i < CRASH_OPERATIONS; i++) {
+        crash_begin(&crash_operations[i]);
+        crash_learn(&crash_operations[i]);
+        crash_trace(&crash_operations[i]);
+    }
+
+    fprintf(stderr, "# %zu states seen in %zu instructions, %zu ms\n",
+            (size_t) crash_figures->points, (size_t) crash_figures->steps,
+            (size_t) (fixture_msec() - start));
+}
+
+
+static void
+crash_run_lock(void)
+{
+    ngx_stomp_zone_lock(&crash.zone);
+    ngx_stomp_zone_unlock(&crash.zone);
+}
+
+
+/* who plays the notes back may be killed as well */
+
+static void
+crash_rollback_test(void **state)
+{
+    pid_t              pid;
+    ngx_uint_t         i, n;
+    crash_operation_t  lock, *op;
+
+    lock.name = "rollback";
+    lock.run = crash_run_lock;
+
+    for (i = 0; i < CRASH_OPERATIONS; i++) {
+        op = &crash_operations[i];
+
+        crash_begin(op);
+        crash_learn(op);
+
+        /* the longest log that the operation leaves, of some */
+
+        for (n = 64; n > 0; n /= 2) {
+            memcpy(crash.addr, crash_snapshot, crash.size);
+
+            pid = fixture_fork();
+
+            if (pid == 0) {
+                crash_left = n;
+                ngx_stomp_store_hook = crash_store_hook;
+                op->run();
+                _exit(0);
+            }
+
+            (void) fixture_wait(pid);
+            (void) ngx_shmtx_force_unlock(&crash.mutex, pid);
+
+            if (crash.zone.sh->undo_count > 1) {
+                break;
+            }
+        }
+
+        if (n && CRASH_CAN_STEP) {
+            crash_trace(&lock);
+        }
+    }
+}
+
+
+static int
+crash_setup(void **state)
+{
+    fixture_init(&crash, CRASH_ZONE, 8);
+
+    /* attach() wants a process slot: number 0 */
+
+    if (ngx_stomp_slot_claim(&crash.log) != NGX_OK) {
+        return -1;
+    }
+
+    crash_states = ngx_stub_shared(sizeof(crash_states_t));
+    crash_figures = ngx_stub_shared(sizeof(crash_figures_t));
+    crash_snapshot = ngx_stub_shared(crash.size);
+    crash_copy = ngx_stub_shared(crash.size);
+    memset(crash_body, 'b', sizeof(crash_body));
+
+    return 0;
+}
+
+
+int
+main(void)
+{
+    const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(crash_stores_test),
+        cmocka_unit_test(crash_instructions_test),
+        cmocka_unit_test(crash_rollback_test),
+    };
+
+    return cmocka_run_group_tests_name("crash", tests, crash_setup, NULL);
+}

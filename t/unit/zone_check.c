@@ -1,0 +1,961 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <zone_check.h>
+#include <stdio.h>
+#include <stdarg.h>
+
+
+#define ZONE_GRAIN  16        /* all sizes are multiples of it */
+
+
+typedef struct {
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_zone_sh_t  *sh;
+    u_char               *marks;       /* an object's kind, by its start */
+    uint32_t             *refs;        /* seen, of a batch */
+    u_char               *listed;      /* pages that are on a list */
+    uint32_t              reached;     /* objects */
+    uint32_t              interests;   /* reached by destinations */
+    char                  error[256];
+} zone_walk_t;
+
+
+enum {
+    ZONE_NONE = 0,
+    ZONE_LIMBO,
+    ZONE_DEST,
+    ZONE_INTEREST,
+    ZONE_INTEREST_TWICE,
+    ZONE_SESSION,
+    ZONE_DELIVERY,
+    ZONE_MESSAGE,
+    ZONE_CHUNK
+};
+
+
+static const uint32_t  zone_sizes[NGX_STOMP_CLASSES] = {
+    32, 48, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096
+};
+
+
+static int zone_fail(zone_walk_t *w, const char *fmt, ...);
+static int zone_mark(zone_walk_t *w, uint32_t offset, uint32_t size,
+    u_char kind, const char *name);
+static int zone_check_pages(zone_walk_t *w);
+static int zone_check_page_lists(zone_walk_t *w);
+static int zone_check_limbo(zone_walk_t *w);
+static int zone_check_dests(zone_walk_t *w);
+static int zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest,
+    uint32_t offset, uint32_t bucket);
+static int zone_check_dest_interests(zone_walk_t *w, ngx_stomp_dest_sh_t *dest,
+    uint32_t offset);
+static int zone_check_slot(zone_walk_t *w, uint32_t n);
+static int zone_check_slot_free(zone_walk_t *w, uint32_t n);
+static int zone_check_slot_interests(zone_walk_t *w, uint32_t n);
+static int zone_check_slot_sessions(zone_walk_t *w, uint32_t n);
+static int zone_check_slot_inbox(zone_walk_t *w, uint32_t n);
+static int zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
+    uint32_t *bytes, uint32_t *tail, uint64_t *last);
+static int zone_check_batch(zone_walk_t *w, uint32_t offset,
+    ngx_stomp_delivery_sh_t *delivery);
+static int zone_check_message(zone_walk_t *w, uint32_t *offset, uint32_t tail,
+    uint32_t *bytes, ngx_uint_t first, ngx_uint_t building);
+static int zone_check_refs(zone_walk_t *w);
+static uint64_t zone_hash(uint64_t hash, const void *p, size_t len);
+static uint64_t zone_digest_list(ngx_stomp_zone_t *zone, uint64_t hash,
+    uint32_t offset);
+
+
+#define zone_index(w, offset)                                                 \
+    (((offset) - (w)->sh->first_page) / ZONE_GRAIN)
+
+#define zone_inside(w, offset)                                                \
+    ((offset) >= (w)->sh->first_page && (offset) % ZONE_GRAIN == 0            \
+     && ((offset) - (w)->sh->first_page) >> NGX_STOMP_PAGE_SHIFT              \
+        < (w)->sh->arena.pages)
+
+#define zone_size_of(size)  ((uint32_t) ngx_stomp_arena_size(size))
+
+
+const char *
+zone_check(ngx_stomp_zone_t *zone)
+{
+    int           rc;
+    uint32_t      i, n;
+    static char   error[256];
+    zone_walk_t   w;
+
+    memset(&w, 0, sizeof(zone_walk_t));
+    w.zone = zone;
+    w.sh = zone->sh;
+
+    n = (w.sh->arena.pages << NGX_STOMP_PAGE_SHIFT) / ZONE_GRAIN;
+
+    w.marks = calloc(n, 1);
+    w.refs = calloc(n, sizeof(uint32_t));
+    w.listed = calloc(w.sh->arena.pages, 1);
+
+    rc = zone_check_pages(&w)
+         && zone_check_page_lists(&w)
+         && zone_check_limbo(&w)
+         && zone_check_dests(&w);
+
+    for (i = 0; rc && i < NGX_STOMP_SLOTS_MAX; i++) {
+        rc = zone_check_slot(&w, i);
+    }
+
+    rc = rc && zone_check_refs(&w);
+
+    free(w.marks);
+    free(w.refs);
+    free(w.listed);
+
+    if (rc) {
+        return NULL;
+    }
+
+    memcpy(error, w.error, sizeof(error));
+
+    return error;
+}
+
+
+static int
+zone_fail(zone_walk_t *w, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    vsnprintf(w->error, sizeof(w->error), fmt, args);
+    va_end(args);
+
+    return 0;
+}
+
+
+/* size 0: any */
+
+static int
+zone_mark(zone_walk_t *w, uint32_t offset, uint32_t size, u_char kind,
+    const char *name)
+{
+    uint32_t              page, in, n;
+    ngx_stomp_page_sh_t  *descriptor;
+
+    if (offset < w->sh->first_page) {
+        return zone_fail(w, "%s at %u is before the pages", name, offset);
+    }
+
+    page = (offset - w->sh->first_page) >> NGX_STOMP_PAGE_SHIFT;
+    in = (offset - w->sh->first_page) & (NGX_STOMP_PAGE_SIZE - 1);
+
+    if (page >= w->sh->arena.fresh) {
+        return zone_fail(w, "%s at %u is in an untouched page", name, offset);
+    }
+
+    descriptor = &w->zone->descriptors[page];
+
+    if (descriptor->used == 0) {
+        return zone_fail(w, "%s at %u is in a free page", name, offset);
+    }
+
+    if (in % zone_sizes[descriptor->class]) {
+        return zone_fail(w, "%s at %u is inside of an object", name, offset);
+    }
+
+    n = in / zone_sizes[descriptor->class];
+
+    if (!(descriptor->bits[n / 32] & (1U << n % 32))) {
+        return zone_fail(w, "%s at %u is not in use", name, offset);
+    }
+
+    if (size && zone_size_of(size) != zone_sizes[descriptor->class]) {
+        return zone_fail(w, "%s at %u of %u octets has %u", name, offset, size,
+                         zone_sizes[descriptor->class]);
+    }
+
+    if (w->marks[zone_index(w, offset)]) {
+        return zone_fail(w, "%s at %u is reached twice (first as kind %u)",
+                         name, offset, w->marks[zone_index(w, offset)]);
+    }
+
+    w->marks[zone_index(w, offset)] = kind;
+    w->reached++;
+
+    return 1;
+}
+
+
+static int
+zone_check_pages(zone_walk_t *w)
+{
+    uint32_t              i, n, used[NGX_STOMP_CLASSES];
+    ngx_stomp_page_sh_t  *page;
+
+    if (w->sh->undo_count) {
+        return zone_fail(w, "%u notes are pending", w->sh->undo_count);
+    }
+
+    if (w->sh->arena.fresh > w->sh->arena.pages) {
+        return zone_fail(w, "more fresh pages than pages");
+    }
+
+    memset(used, 0, sizeof(used));
+
+    for (i = 0; i < w->sh->arena.pages; i++) {
+        page = &w->zone->descriptors[i];
+
+        n = __builtin_popcount(page->bits[0])
+            + __builtin_popcount(page->bits[1])
+            + __builtin_popcount(page->bits[2])
+            + __builtin_popcount(page->bits[3]);
+
+        if (page->class >= NGX_STOMP_CLASSES) {
+            return zone_fail(w, "page %u is of class %u", i, page->class);
+        }
+
+        if (n != page->used) {
+            return zone_fail(w, "page %u counts %u objects, its bits %u", i,
+                             page->used, n);
+        }
+
+        if (n > NGX_STOMP_PAGE_SIZE / zone_sizes[page->class]) {
+            return zone_fail(w, "page %u has too many objects", i);
+        }
+
+        for (n = NGX_STOMP_PAGE_SIZE / zone_sizes[page->class]; n < 128; n++) {
+            if (page->bits[n / 32] & (1U << n % 32)) {
+                return zone_fail(w, "page %u has bit %u set", i, n);
+            }
+        }
+
+        if (i >= w->sh->arena.fresh && page->used) {
+            return zone_fail(w, "untouched page %u has objects", i);
+        }
+
+        used[page->class] += page->used;
+    }
+
+    for (i = 0; i < NGX_STOMP_CLASSES; i++) {
+        if (used[i] != w->sh->arena.used[i]) {
+            return zone_fail(w, "class %u counts %u objects, its pages %u", i,
+                             w->sh->arena.used[i], used[i]);
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_page_lists(zone_walk_t *w)
+{
+    uint32_t              i, n, prev, full;
+    ngx_stomp_page_sh_t  *page;
+
+    n = w->sh->arena.pages - w->sh->arena.fresh;
+
+    for (i = w->sh->arena.free; i; i = page->next) {
+
+        if (i > w->sh->arena.fresh) {
+            return zone_fail(w, "free list has page %u", i - 1);
+        }
+
+        page = &w->zone->descriptors[i - 1];
+
+        if (page->used || w->listed[i - 1]++) {
+            return zone_fail(w, "page %u, in use or twice, is free", i - 1);
+        }
+
+        n++;
+    }
+
+    if (n != w->sh->arena.nfree) {
+        return zone_fail(w, "%u pages are free, not %u", n,
+                         w->sh->arena.nfree);
+    }
+
+    for (n = 0; n < NGX_STOMP_CLASSES; n++) {
+
+        full = NGX_STOMP_PAGE_SIZE / zone_sizes[n];
+        prev = 0;
+
+        for (i = w->sh->arena.partial[n]; i; i = page->next) {
+
+            if (i > w->sh->arena.fresh) {
+                return zone_fail(w, "list of class %u has page %u", n, i - 1);
+            }
+
+            page = &w->zone->descriptors[i - 1];
+
+            if (page->class != n || page->prev != prev || page->used == 0
+                || page->used == full || w->listed[i - 1]++)
+            {
+                return zone_fail(w, "page %u does not belong to the list of "
+                                 "class %u", i - 1, n);
+            }
+
+            prev = i;
+        }
+    }
+
+    for (i = 0; i < w->sh->arena.fresh; i++) {
+        page = &w->zone->descriptors[i];
+        full = NGX_STOMP_PAGE_SIZE / zone_sizes[page->class];
+
+        if ((page->used != full) != w->listed[i]) {
+            return zone_fail(w, "page %u with %u of %u objects is on %u lists",
+                             i, page->used, full, w->listed[i]);
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_limbo(zone_walk_t *w)
+{
+    uint32_t  offset;
+
+    for (offset = w->sh->arena.limbo; offset;
+         offset = *(uint32_t *) ngx_stomp_zone_ptr(w->zone, offset))
+    {
+        if (!zone_mark(w, offset, 0, ZONE_LIMBO, "freed object")) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_dests(zone_walk_t *w)
+{
+    uint32_t              i, n, offset;
+    ngx_stomp_dest_sh_t  *dest;
+
+    n = 0;
+
+    for (i = 0; i < w->sh->nbuckets; i++) {
+
+        for (offset = w->zone->buckets[i]; offset; offset = dest->next) {
+
+            if (!zone_mark(w, offset, 0, ZONE_DEST, "destination")) {
+                return 0;
+            }
+
+            dest = ngx_stomp_zone_ptr(w->zone, offset);
+
+            if (!zone_check_dest(w, dest, offset, i)) {
+                return 0;
+            }
+
+            n++;
+        }
+    }
+
+    if (n != w->sh->ndestinations) {
+        return zone_fail(w, "%u destinations are there, %u counted", n,
+                         w->sh->ndestinations);
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest, uint32_t offset,
+    uint32_t bucket)
+{
+    uint32_t              other;
+    ngx_str_t             name;
+    ngx_stomp_dest_sh_t  *d;
+
+    if (dest->len == 0 || dest->len > NGX_STOMP_DESTINATION_MAX) {
+        return zone_fail(w, "destination at %u has a name of %u octets",
+                         offset, dest->len);
+    }
+
+    w->marks[zone_index(w, offset)] = 0;
+    w->reached--;
+
+    if (!zone_mark(w, offset, offsetof(ngx_stomp_dest_sh_t, name) + dest->len,
+                   ZONE_DEST, "destination"))
+    {
+        return 0;
+    }
+
+    name.len = dest->len;
+    name.data = dest->name;
+
+    if (dest->hash != ngx_stomp_dest_hash(w->zone, &name)
+        || (dest->hash & (w->sh->nbuckets - 1)) != bucket)
+    {
+        return zone_fail(w, "destination at %u is in the wrong bucket",
+                         offset);
+    }
+
+    if (dest->id == 0 || dest->id > w->sh->destination
+        || dest->last > w->sh->sequence)
+    {
+        return zone_fail(w, "destination at %u has a number of the future",
+                         offset);
+    }
+
+    for (other = w->zone->buckets[bucket]; other != offset; other = d->next) {
+        d = ngx_stomp_zone_ptr(w->zone, other);
+
+        if (d->id == dest->id
+            || (d->len == dest->len
+                && memcmp(d->name, dest->name, d->len) == 0))
+        {
+            return zone_fail(w, "destinations at %u and %u are the same",
+                             other, offset);
+        }
+    }
+
+    return zone_check_dest_interests(w, dest, offset);
+}
+
+
+static int
+zone_check_dest_interests(zone_walk_t *w, ngx_stomp_dest_sh_t *dest,
+    uint32_t offset)
+{
+    uint32_t                  i, prev, count;
+    u_char                    seen[NGX_STOMP_SLOTS_MAX];
+    ngx_stomp_interest_sh_t  *in;
+
+    memset(seen, 0, sizeof(seen));
+    prev = 0;
+    count = 0;
+
+    if (dest->interests == 0) {
+        return zone_fail(w, "destination at %u has no interest", offset);
+    }
+
+    for (i = dest->interests; i; i = in->next) {
+
+        if (!zone_mark(w, i, sizeof(ngx_stomp_interest_sh_t), ZONE_INTEREST,
+                       "interest"))
+        {
+            return 0;
+        }
+
+        in = ngx_stomp_zone_ptr(w->zone, i);
+
+        if (in->prev != prev || in->dest != offset) {
+            return zone_fail(w, "interest at %u has wrong links", i);
+        }
+
+        if (in->slot >= NGX_STOMP_SLOTS_MAX || in->count == 0
+            || seen[in->slot]++)
+        {
+            return zone_fail(w, "interest at %u: slot %u, count %u", i,
+                             in->slot, in->count);
+        }
+
+        count += in->count;
+        prev = i;
+        w->interests++;
+    }
+
+    if (count != dest->subscribers) {
+        return zone_fail(w, "destination at %u counts %u subscribers, its "
+                         "interests %u", offset, dest->subscribers, count);
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_slot(zone_walk_t *w, uint32_t n)
+{
+    ngx_stomp_slot_sh_t  *slot;
+
+    slot = &w->sh->slots[n];
+
+    if (slot->state > NGX_STOMP_SLOT_REAPING || slot->awake > 1
+        || slot->overrun > 1)
+    {
+        return zone_fail(w, "slot %u has an unknown state", n);
+    }
+
+    if (slot->drained > w->sh->sequence) {
+        return zone_fail(w, "slot %u has drained the future", n);
+    }
+
+    if (slot->state == NGX_STOMP_SLOT_FREE && !zone_check_slot_free(w, n)) {
+        return 0;
+    }
+
+    return zone_check_slot_interests(w, n)
+           && zone_check_slot_sessions(w, n)
+           && zone_check_slot_inbox(w, n)
+           && (slot->building == 0
+               || zone_check_batch(w, slot->building, NULL));
+}
+
+
+static int
+zone_check_slot_free(zone_walk_t *w, uint32_t n)
+{
+    ngx_stomp_slot_sh_t  *slot;
+
+    slot = &w->sh->slots[n];
+
+    if (slot->pid || slot->awake || slot->overrun || slot->inbox
+        || slot->inbox_tail || slot->inbox_count || slot->inbox_bytes
+        || slot->inhand || slot->building || slot->interests || slot->sessions
+        || slot->nsessions || slot->nsubscriptions)
+    {
+        return zone_fail(w, "slot %u is free and has something", n);
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_slot_interests(zone_walk_t *w, uint32_t n)
+{
+    u_char                   *mark;
+    uint32_t                  i, prev, count;
+    ngx_stomp_interest_sh_t  *in;
+
+    prev = 0;
+    count = 0;
+
+    for (i = w->sh->slots[n].interests; i; i = in->slot_next) {
+
+        if (!zone_inside(w, i)) {
+            return zone_fail(w, "slot %u has an interest at %u", n, i);
+        }
+
+        mark = &w->marks[zone_index(w, i)];
+
+        if (*mark != ZONE_INTEREST) {
+            return zone_fail(w, "slot %u has an interest at %u that no "
+                             "destination has", n, i);
+        }
+
+        *mark = ZONE_INTEREST_TWICE;
+        in = ngx_stomp_zone_ptr(w->zone, i);
+
+        if (in->slot != n || in->slot_prev != prev) {
+            return zone_fail(w, "interest at %u has wrong links of slot %u",
+                             i, n);
+        }
+
+        count += in->count;
+        prev = i;
+        w->interests--;
+    }
+
+    if (count != w->sh->slots[n].nsubscriptions) {
+        return zone_fail(w, "slot %u counts %u subscriptions, its interests "
+                         "%u", n, w->sh->slots[n].nsubscriptions, count);
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_slot_sessions(zone_walk_t *w, uint32_t n)
+{
+    uint32_t                 i, prev, count;
+    ngx_stomp_session_sh_t  *session;
+
+    prev = 0;
+    count = 0;
+
+    for (i = w->sh->slots[n].sessions; i; i = session->next) {
+
+        if (!zone_mark(w, i, 0, ZONE_SESSION, "session")) {
+            return 0;
+        }
+
+        session = ngx_stomp_zone_ptr(w->zone, i);
+
+        if (session->prev != prev
+            || session->addr_len > NGX_STOMP_SESSION_TEXT_MAX
+            || session->user_len > NGX_STOMP_SESSION_TEXT_MAX)
+        {
+            return zone_fail(w, "session at %u of slot %u is damaged", i, n);
+        }
+
+        prev = i;
+        count++;
+    }
+
+    if (count != w->sh->slots[n].nsessions) {
+        return zone_fail(w, "slot %u counts %u sessions, has %u", n,
+                         w->sh->slots[n].nsessions, count);
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_slot_inbox(zone_walk_t *w, uint32_t n)
+{
+    uint32_t              count, bytes, tail;
+    uint64_t              last;
+    ngx_stomp_slot_sh_t  *slot;
+
+    slot = &w->sh->slots[n];
+    last = 0;
+
+    if (!zone_check_deliveries(w, slot->inhand, &count, &bytes, &tail, &last)) {
+        return 0;
+    }
+
+    if (last > slot->drained) {
+        return zone_fail(w, "slot %u has more in hand than drained", n);
+    }
+
+    last = slot->drained;
+
+    if (!zone_check_deliveries(w, slot->inbox, &count, &bytes, &tail, &last)) {
+        return 0;
+    }
+
+    if (count != slot->inbox_count || bytes != slot->inbox_bytes
+        || tail != slot->inbox_tail)
+    {
+        return zone_fail(w, "slot %u counts %u messages, %u octets, tail %u; "
+                         "its inbox %u, %u, %u", n, slot->inbox_count,
+                         slot->inbox_bytes, slot->inbox_tail, count, bytes,
+                         tail);
+    }
+
+    return 1;
+}
+
+
+static int
+zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
+    uint32_t *bytes, uint32_t *tail, uint64_t *last)
+{
+    uint32_t                  offset;
+    ngx_stomp_delivery_sh_t  *delivery;
+
+    *count = 0;
+    *bytes = 0;
+    *tail = 0;
+
+    for (offset = list; offset; offset = delivery->next) {
+
+        if (!zone_mark(w, offset, sizeof(ngx_stomp_delivery_sh_t),
+                       ZONE_DELIVERY, "delivery"))
+        {
+            return 0;
+        }
+
+        delivery = ngx_stomp_zone_ptr(w->zone, offset);
+
+        if (delivery->last <= *last || delivery->last > w->sh->sequence) {
+            return zone_fail(w, "delivery at %u is out of order", offset);
+        }
+
+        if (!zone_check_batch(w, delivery->message, delivery)) {
+            return 0;
+        }
+
+        *last = delivery->last;
+        *count += delivery->count;
+        *bytes += delivery->bytes;
+        *tail = offset;
+    }
+
+    return 1;
+}
+
+
+/* no delivery: it is under construction, its last message has an end yet */
+
+static int
+zone_check_batch(zone_walk_t *w, uint32_t offset,
+    ngx_stomp_delivery_sh_t *delivery)
+{
+    uint32_t                 next, count, bytes;
+    uint64_t                 last;
+    ngx_stomp_message_sh_t  *head, *m;
+
+    if (!zone_inside(w, offset)) {
+        return zone_fail(w, "batch at %u is outside", offset);
+    }
+
+    head = ngx_stomp_zone_ptr(w->zone, offset);
+
+    if (delivery && w->refs[zone_index(w, offset)]++) {
+        return (w->marks[zone_index(w, offset)] == ZONE_MESSAGE)
+               ? 1 : zone_fail(w, "batch at %u is none", offset);
+    }
+
+    if (delivery == NULL && head->refs) {
+        return zone_fail(w, "unfinished batch at %u has references", offset);
+    }
+
+    next = offset;
+    count = 0;
+    bytes = 0;
+    last = 0;
+
+    do {
+        m = ngx_stomp_zone_ptr(w->zone, next);
+
+        if (!zone_check_message(w, &next, head->tail, &bytes, next == offset,
+                                delivery == NULL))
+        {
+            return 0;
+        }
+
+        count++;
+
+        if (delivery == NULL) {
+            continue;
+        }
+
+        if (m->sequence <= last || m->destination > w->sh->destination) {
+            return zone_fail(w, "batch at %u has wrong numbers", offset);
+        }
+
+        last = m->sequence;
+
+        if (m->sibling != next) {
+            return zone_fail(w, "batch at %u has wrong siblings", offset);
+        }
+
+    } while (next);
+
+    if (delivery
+        && (count != delivery->count || bytes != delivery->bytes
+            || last != delivery->last))
+    {
+        return zone_fail(w, "batch at %u has %u messages, %u octets, its "
+                         "delivery %u, %u", offset, count, bytes,
+                         delivery->count, delivery->bytes);
+    }
+
+    return 1;
+}
+
+
+/* leaves in *offset the object after the message's last, 0 at the tail */
+
+static int
+zone_check_message(zone_walk_t *w, uint32_t *offset, uint32_t tail,
+    uint32_t *bytes, ngx_uint_t first, ngx_uint_t building)
+{
+    size_t                   left, n;
+    uint32_t                 this;
+    ngx_stomp_message_sh_t  *m;
+
+    this = *offset;
+
+    if (!zone_mark(w, this, 0, ZONE_MESSAGE, "message")) {
+        return 0;
+    }
+
+    m = ngx_stomp_zone_ptr(w->zone, this);
+    left = sizeof(ngx_stomp_message_sh_t) + m->headers + m->body;
+
+    if (!first && (m->refs || m->tail)) {
+        return zone_fail(w, "message at %u is not the batch's first", this);
+    }
+
+    w->marks[zone_index(w, this)] = 0;
+    w->reached--;
+
+    for ( ;; ) {
+        n = ngx_min(left, NGX_STOMP_PAGE_SIZE);
+
+        if (!zone_mark(w, this, n, (this == *offset) ? ZONE_MESSAGE
+                                                     : ZONE_CHUNK,
+                       "part of a message"))
+        {
+            return 0;
+        }
+
+        *bytes += zone_size_of(n);
+        left -= n;
+
+        if (left == 0 || (building && this == tail)) {
+            break;
+        }
+
+        if (this == tail) {
+            return zone_fail(w, "message at %u is cut off", *offset);
+        }
+
+        this = *(uint32_t *) ngx_stomp_zone_ptr(w->zone, this);
+        left += sizeof(ngx_stomp_chunk_sh_t);
+    }
+
+    *offset = (this == tail) ? 0
+                             : *(uint32_t *) ngx_stomp_zone_ptr(w->zone, this);
+
+    return 1;
+}
+
+
+static int
+zone_check_refs(zone_walk_t *w)
+{
+    uint32_t                 i, n, used;
+    ngx_stomp_message_sh_t  *m;
+
+    if (w->interests) {
+        return zone_fail(w, "%u interests are on no slot", w->interests);
+    }
+
+    n = (w->sh->arena.pages << NGX_STOMP_PAGE_SHIFT) / ZONE_GRAIN;
+
+    for (i = 0; i < n; i++) {
+
+        if (w->refs[i]) {
+            m = ngx_stomp_zone_ptr(w->zone,
+                                   w->sh->first_page + i * ZONE_GRAIN);
+
+            if (m->refs != w->refs[i]) {
+                return zone_fail(w, "batch at %u counts %u references, has %u",
+                                 w->sh->first_page + i * ZONE_GRAIN, m->refs,
+                                 w->refs[i]);
+            }
+        }
+    }
+
+    used = 0;
+
+    for (i = 0; i < NGX_STOMP_CLASSES; i++) {
+        used += w->sh->arena.used[i];
+    }
+
+    if (used != w->reached) {
+        return zone_fail(w, "%u objects are in use, %u are reached", used,
+                         w->reached);
+    }
+
+    return 1;
+}
+
+
+uint64_t
+zone_digest(ngx_stomp_zone_t *zone)
+{
+    uint32_t                  i, offset;
+    uint64_t                  hash;
+    ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_zone_sh_t      *sh;
+    ngx_stomp_session_sh_t   *session;
+    ngx_stomp_interest_sh_t  *in;
+
+    sh = zone->sh;
+
+    hash = zone_hash(0xcbf29ce484222325ULL, &sh->sequence, 8);
+    hash = zone_hash(hash, &sh->destination, 8);
+    hash = zone_hash(hash, &sh->ndestinations, 4);
+    hash = zone_hash(hash, &sh->counters.published, 8);
+
+    for (i = 0; i < sh->nbuckets; i++) {
+        for (offset = zone->buckets[i]; offset; offset = dest->next) {
+            dest = ngx_stomp_zone_ptr(zone, offset);
+
+            hash = zone_hash(hash, &dest->id, 16);
+            hash = zone_hash(hash, &dest->subscribers, 4);
+            hash = zone_hash(hash, dest->name, dest->len);
+        }
+    }
+
+    for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
+        slot = &sh->slots[i];
+
+        if (slot->state == NGX_STOMP_SLOT_FREE) {
+            continue;
+        }
+
+        hash = zone_hash(hash, &i, 4);
+        hash = zone_hash(hash, &slot->state, 8);
+        hash = zone_hash(hash, &slot->awake, 8);
+        hash = zone_hash(hash, &slot->inbox_count, 8);
+        hash = zone_hash(hash, &slot->nsessions, 8);
+        hash = zone_hash(hash, &slot->drained, 8);
+
+        for (offset = slot->interests; offset; offset = in->slot_next) {
+            in = ngx_stomp_zone_ptr(zone, offset);
+            dest = ngx_stomp_zone_ptr(zone, in->dest);
+
+            hash = zone_hash(hash, &dest->id, 8);
+            hash = zone_hash(hash, &in->count, 4);
+        }
+
+        for (offset = slot->sessions; offset; offset = session->next) {
+            session = ngx_stomp_zone_ptr(zone, offset);
+            hash = zone_hash(hash, &session->id, 8);
+        }
+
+        hash = zone_digest_list(zone, hash, slot->inbox);
+        hash = zone_digest_list(zone, hash, slot->inhand);
+    }
+
+    return hash;
+}
+
+
+static uint64_t
+zone_digest_list(ngx_stomp_zone_t *zone, uint64_t hash, uint32_t offset)
+{
+    size_t                    n, left;
+    u_char                    buf[1024];
+    uint32_t                  message;
+    ngx_stomp_message_t       m;
+    ngx_stomp_delivery_sh_t  *delivery;
+
+    hash = zone_hash(hash, "list", 4);
+
+    while (offset) {
+        delivery = ngx_stomp_zone_ptr(zone, offset);
+        message = delivery->message;
+
+        while (message) {
+            message = ngx_stomp_message_open(zone, message, &m);
+
+            hash = zone_hash(hash, &m.sequence, 16);
+            hash = zone_hash(hash, &m.flags, 12);
+
+            for (left = (size_t) m.headers + m.body; left; left -= n) {
+                n = ngx_min(left, sizeof(buf));
+                (void) ngx_stomp_message_read(zone, &m, buf, n);
+                hash = zone_hash(hash, buf, n);
+            }
+        }
+
+        offset = delivery->next;
+    }
+
+    return hash;
+}
+
+
+static uint64_t
+zone_hash(uint64_t hash, const void *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ ((const u_char *) p)[i]) * 0x100000001b3ULL;
+    }
+
+    return hash;
+}
