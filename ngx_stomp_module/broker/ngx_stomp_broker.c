@@ -497,16 +497,15 @@ ngx_stomp_broker_session_remove(ngx_stomp_broker_t *b, uint32_t session)
 }
 
 
-ngx_int_t
-ngx_stomp_broker_missed(ngx_stomp_broker_t *b, uint32_t interest,
-    uint64_t drained)
+uint64_t
+ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest)
 {
-    ngx_int_t                 rc;
+    uint64_t                  last;
     ngx_stomp_dest_sh_t      *dest;
     ngx_stomp_interest_sh_t  *in;
 
     if (b->slot == NGX_STOMP_SLOT_NONE) {
-        return NGX_DECLINED;
+        return 0;
     }
 
     ngx_stomp_zone_lock(&b->zone);
@@ -514,11 +513,11 @@ ngx_stomp_broker_missed(ngx_stomp_broker_t *b, uint32_t interest,
     in = ngx_stomp_zone_ptr(&b->zone, interest);
     dest = ngx_stomp_zone_ptr(&b->zone, in->dest);
 
-    rc = (dest->last > drained) ? NGX_OK : NGX_DECLINED;
+    last = dest->last;
 
     ngx_stomp_broker_unlock(b);
 
-    return rc;
+    return last;
 }
 
 

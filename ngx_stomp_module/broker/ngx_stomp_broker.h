@@ -56,7 +56,7 @@ typedef void (*ngx_stomp_deliver_pt)(void *data, ngx_stomp_message_t *m);
 /*
  * This worker was too slow, or stopped: messages to destinations were left
  * out, those with a number above drained.  To close the sessions that may
- * miss one; see ngx_stomp_broker_missed().
+ * miss one; see ngx_stomp_broker_last().
  */
 typedef void (*ngx_stomp_overrun_pt)(void *data, uint64_t drained);
 
@@ -201,9 +201,8 @@ ngx_int_t ngx_stomp_broker_drain(ngx_stomp_broker_t *b);
  */
 ngx_int_t ngx_stomp_broker_reap(ngx_stomp_broker_t *b);
 
-/* NGX_OK: destination of an interest had messages after that number. */
-ngx_int_t ngx_stomp_broker_missed(ngx_stomp_broker_t *b, uint32_t interest,
-    uint64_t drained);
+/* Returns the number of the last message to an interest's destination. */
+uint64_t ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest);
 
 /* Returns the number of subscriptions to a destination, on all workers. */
 uint32_t ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name);

@@ -32,6 +32,7 @@ static void ngx_stomp_group_free(ngx_stomp_hub_t *hub,
     ngx_stomp_group_t *group);
 static ngx_int_t ngx_stomp_group_add(ngx_stomp_group_t *group,
     ngx_stomp_session_t *s, ngx_stomp_sub_t *sub, ngx_log_t *log);
+static void ngx_stomp_fanout_missed(ngx_stomp_group_t *group, uint64_t last);
 static void ngx_stomp_fanout_group(ngx_stomp_hub_t *hub,
     ngx_stomp_group_t *group, ngx_stomp_message_t *m,
     ngx_stomp_encoded_t *e);
@@ -501,29 +502,46 @@ ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
 void
 ngx_stomp_fanout_overrun(void *data, uint64_t drained)
 {
-    uint32_t              i, k;
-    ngx_stomp_hub_t      *hub;
-    ngx_stomp_group_t    *group;
-    ngx_stomp_local_t    *local;
+    uint32_t            i;
+    uint64_t            last;
+    ngx_stomp_hub_t    *hub;
+    ngx_stomp_group_t  *group;
+    ngx_stomp_local_t  *local;
 
     hub = data;
 
     for (i = 0; i < hub->locals_size; i++) {
         for (local = hub->locals[i]; local; local = local->next) {
 
-            if (ngx_stomp_broker_missed(hub->broker, local->interest, drained)
-                != NGX_OK)
-            {
+            last = ngx_stomp_broker_last(hub->broker, local->interest);
+
+            if (last <= drained) {
                 continue;
             }
 
             for (group = local->groups; group; group = group->next) {
-                for (k = 0; k < group->n; k++) {
-                    ngx_stomp_session_finish(group->members[k].session,
-                                             NGX_STOMP_WS_TRY_LATER,
-                                             "worker was too slow");
-                }
+                ngx_stomp_fanout_missed(group, last);
             }
+        }
+    }
+}
+
+
+/* who has subscribed since then has missed nothing */
+
+static void
+ngx_stomp_fanout_missed(ngx_stomp_group_t *group, uint64_t last)
+{
+    uint32_t             i;
+    ngx_stomp_member_t  *member;
+
+    for (i = 0; i < group->n; i++) {
+
+        member = &group->members[i];
+
+        if (member->sub->from < last) {
+            ngx_stomp_session_finish(member->session, NGX_STOMP_WS_TRY_LATER,
+                                     "worker was too slow");
         }
     }
 }
