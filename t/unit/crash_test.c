@@ -13,13 +13,12 @@
  */
 
 
-#include <broker_fixture.h>
+#include <crash_operations.h>
 #include <signal.h>
 #include <ucontext.h>
 
 
 #define CRASH_ZONE     (256 * 1024)
-#define CRASH_SLOTS    4
 #define CRASH_STATES   512
 
 /* the processor's own single step; the signal's handler sees each state */
@@ -30,13 +29,6 @@
 #else
 #define CRASH_CAN_STEP   0
 #endif
-
-
-typedef struct {
-    const char   *name;
-    void        (*prepare)(void);
-    void        (*run)(void);
-} crash_operation_t;
 
 
 /* the digests that an operation may leave behind */
@@ -56,13 +48,8 @@ typedef struct {
 } crash_figures_t;
 
 
-static broker_fixture_t      crash;
-static ngx_stomp_broker_t    crash_b[CRASH_SLOTS];
 static crash_states_t       *crash_states;
 static u_char               *crash_snapshot;
-static u_char                crash_body[64 * 1024];
-static uint32_t              crash_interest;
-static uint32_t              crash_session;
 static ngx_uint_t            crash_left;        /* stores to live */
 
 /* figures for the log */
@@ -73,367 +60,6 @@ static crash_figures_t      *crash_figures;
 static volatile ngx_uint_t   crash_stepping;
 static u_char               *crash_copy;
 static u_char                crash_front[offsetof(ngx_stomp_zone_sh_t, slots)];
-
-
-static void
-crash_subscribe(ngx_uint_t worker, const char *name)
-{
-    ngx_str_t             str;
-    ngx_stomp_interest_t  in;
-
-    str = fixture_str(name);
-
-    if (ngx_stomp_broker_subscribe(&crash_b[worker], &str, &in) != NGX_OK) {
-        abort();
-    }
-
-    crash_interest = in.interest;
-}
-
-
-static ngx_int_t
-crash_publish(ngx_uint_t worker, const char *name, size_t len)
-{
-    ngx_stomp_publication_t  p;
-
-    p = fixture_publication(name, crash_body, len);
-
-    return ngx_stomp_broker_publish(&crash_b[worker], &p, 1);
-}
-
-
-static void
-crash_add_session(uint64_t id)
-{
-    ngx_stomp_session_info_t  info;
-
-    info.id = id;
-    info.since = 1;
-    info.addr = fixture_str("192.0.2.1");
-    info.user = fixture_str("somebody");
-
-    crash_session = ngx_stomp_broker_session_add(&crash_b[0], &info);
-
-    if (crash_session == 0) {
-        abort();
-    }
-}
-
-
-/* workers 0 to 2 hear /all, 0 /own, 1 and 2 /others; 3 has something else */
-
-static void
-crash_prepare(void)
-{
-    crash_subscribe(0, "/all");
-    crash_subscribe(1, "/all");
-    crash_subscribe(2, "/all");
-    crash_subscribe(0, "/own");
-    crash_subscribe(1, "/others");
-    crash_subscribe(1, "/others");
-    crash_subscribe(2, "/others");
-    crash_subscribe(3, "/third");
-}
-
-
-static void
-crash_prepare_inbox(void)
-{
-    crash_prepare();
-
-    (void) crash_publish(1, "/all", 10);
-    (void) crash_publish(1, "/all", 3000);
-    (void) crash_publish(2, "/all", 9000);
-    (void) crash_publish(1, "/own", 100);
-}
-
-
-static void
-crash_prepare_hand(void)
-{
-    crash_prepare_inbox();
-
-    (void) ngx_stomp_broker_drain(&crash_b[0]);
-    (void) ngx_stomp_broker_drain(&crash_b[2]);
-    (void) crash_publish(1, "/all", 10);
-}
-
-
-static void
-crash_prepare_sessions(void)
-{
-    crash_prepare();
-
-    crash_add_session(1);
-    crash_add_session(2);
-    crash_add_session(3);
-    crash_session = ((ngx_stomp_session_sh_t *) ngx_stomp_zone_ptr(&crash.zone,
-                                                     crash_session))->next;
-}
-
-
-static void
-crash_prepare_full(void)
-{
-    crash.conf.inbox_size = crash.size;
-
-    crash_prepare();
-
-    while (crash_publish(1, "/others", 4000) == NGX_OK) { /* void */ }
-    while (crash_publish(1, "/others", 1) == NGX_OK) { /* void */ }
-}
-
-
-static void
-crash_prepare_nearly_full(void)
-{
-    crash.conf.inbox_size = crash.size;
-
-    crash_prepare();
-
-    while (crash.zone.sh->arena.nfree > 2
-           && crash_publish(1, "/others", 4000) == NGX_OK)
-    {
-        /* void */
-    }
-}
-
-
-static void
-crash_prepare_overrun(void)
-{
-    crash.conf.inbox_size = 16 * 1024;
-
-    crash_prepare();
-
-    while (crash.zone.sh->slots[2].overrun == 0) {
-        (void) crash_publish(1, "/all", 3000);
-        (void) ngx_stomp_broker_drain(&crash_b[1]);
-    }
-}
-
-
-static void
-crash_prepare_overrun_next(void)
-{
-    crash.conf.inbox_size = 16 * 1024;
-
-    crash_prepare();
-
-    while (crash.zone.sh->slots[2].inbox_bytes + 4096 <= 16 * 1024) {
-        (void) crash_publish(1, "/others", 3000);
-    }
-}
-
-
-/* a slot of the own process with all that a former owner can leave */
-
-static void
-crash_prepare_attach(void)
-{
-    ngx_stomp_batch_t        batch;
-    ngx_stomp_publication_t  p;
-
-    crash_prepare_hand();
-    crash_add_session(1);
-    crash_add_session(2);
-
-    memset(&batch, 0, sizeof(ngx_stomp_batch_t));
-    p = fixture_publication("/others", crash_body, 30000);
-    p.wanted = 1;
-    batch.publications = &p;
-    batch.n = 1;
-
-    ngx_stomp_zone_lock(&crash.zone);
-
-    if (ngx_stomp_batch_fill_locked(&crash.zone, &crash.zone.sh->slots[0],
-                                    &batch)
-        != NGX_AGAIN)
-    {
-        abort();
-    }
-
-    ngx_stomp_zone_unlock(&crash.zone);
-
-    crash_b[0].slot = NGX_STOMP_SLOT_NONE;
-}
-
-
-static void
-crash_run_subscribe_new(void)
-{
-    crash_subscribe(0, "/a/destination/that/nobody/has/heard/of");
-}
-
-
-static void
-crash_run_subscribe_own(void)
-{
-    crash_subscribe(0, "/own");
-}
-
-
-static void
-crash_run_subscribe_others(void)
-{
-    crash_subscribe(0, "/others");
-}
-
-
-static void
-crash_run_unsubscribe(void)
-{
-    ngx_stomp_broker_unsubscribe(&crash_b[3], crash_interest, 1);
-}
-
-
-static void
-crash_run_publish_none(void)
-{
-    (void) crash_publish(0, "/none", 100);
-}
-
-
-static void
-crash_run_publish_own(void)
-{
-    (void) crash_publish(0, "/own", 100);
-}
-
-
-static void
-crash_run_publish_others(void)
-{
-    (void) crash_publish(0, "/others", 2000);
-}
-
-
-static void
-crash_run_publish_all(void)
-{
-    (void) crash_publish(0, "/all", 3000);
-}
-
-
-static void
-crash_run_publish_large(void)
-{
-    (void) crash_publish(0, "/all", 10000);
-}
-
-
-static void
-crash_run_publish_slices(void)
-{
-    (void) crash_publish(0, "/all", 50000);
-}
-
-
-static void
-crash_run_publish_batch(void)
-{
-    ngx_uint_t                i;
-    ngx_stomp_publication_t   p[20];
-    static const char        *names[] = { "/all", "/none", "/own", "/others" };
-
-    for (i = 0; i < 20; i++) {
-        p[i] = fixture_publication(names[i % 4], crash_body, i * 150);
-    }
-
-    if (ngx_stomp_broker_publish(&crash_b[0], p, 20) != NGX_OK) {
-        abort();
-    }
-}
-
-
-static void
-crash_run_drain(void)
-{
-    while (ngx_stomp_broker_drain(&crash_b[0]) == NGX_AGAIN) { /* void */ }
-}
-
-
-static void
-crash_run_drain_overrun(void)
-{
-    while (ngx_stomp_broker_drain(&crash_b[2]) == NGX_AGAIN) { /* void */ }
-}
-
-
-static void
-crash_run_reclaim(void)
-{
-    ngx_stomp_broker_reclaim(&crash_b[0]);
-}
-
-
-static void
-crash_run_session_add(void)
-{
-    crash_add_session(4);
-}
-
-
-static void
-crash_run_session_remove(void)
-{
-    ngx_stomp_broker_session_remove(&crash_b[0], crash_session);
-}
-
-
-static void
-crash_run_reap(void)
-{
-    while (ngx_stomp_broker_reap(&crash_b[0]) == NGX_AGAIN) { /* void */ }
-}
-
-
-static void
-crash_run_attach(void)
-{
-    ngx_stomp_broker_attach(&crash_b[0]);
-}
-
-
-static void
-crash_run_detach(void)
-{
-    ngx_stomp_broker_detach(&crash_b[0]);
-}
-
-
-static crash_operation_t  crash_operations[] = {
-    { "subscribe, new", crash_prepare, crash_run_subscribe_new },
-    { "subscribe, own", crash_prepare, crash_run_subscribe_own },
-    { "subscribe, others'", crash_prepare, crash_run_subscribe_others },
-    { "unsubscribe, last", crash_prepare, crash_run_unsubscribe },
-    { "publish, nobody", crash_prepare_hand, crash_run_publish_none },
-    { "publish, own", crash_prepare, crash_run_publish_own },
-    { "publish, own waits", crash_prepare_inbox, crash_run_publish_own },
-    { "publish, others", crash_prepare_hand, crash_run_publish_others },
-    { "publish, all", crash_prepare_hand, crash_run_publish_all },
-    { "publish, three pages", crash_prepare_hand, crash_run_publish_large },
-    { "publish, slices", crash_prepare, crash_run_publish_slices },
-    { "publish, batch", crash_prepare_hand, crash_run_publish_batch },
-    { "publish, full", crash_prepare_full, crash_run_publish_others },
-    { "publish, full, large", crash_prepare_nearly_full,
-      crash_run_publish_large },
-    { "publish, overrun", crash_prepare_overrun_next,
-      crash_run_publish_others },
-    { "drain", crash_prepare_inbox, crash_run_drain },
-    { "drain, hand", crash_prepare_hand, crash_run_drain },
-    { "drain, overrun", crash_prepare_overrun, crash_run_drain_overrun },
-    { "reclaim", crash_prepare_overrun, crash_run_reclaim },
-    { "session add", crash_prepare_sessions, crash_run_session_add },
-    { "session remove", crash_prepare_sessions, crash_run_session_remove },
-    { "reap", crash_prepare_hand, crash_run_reap },
-    { "attach", crash_prepare_attach, crash_run_attach },
-    { "detach", crash_prepare_attach, crash_run_detach },
-};
-
-
-#define CRASH_OPERATIONS                                                      \
-    (sizeof(crash_operations) / sizeof(crash_operations[0]))
 
 
 static void
@@ -484,10 +110,6 @@ crash_begin(crash_operation_t *op)
     }
 
     op->prepare();
-
-    if (op->run == crash_run_detach) {
-        crash_b[0].slot = 0;
-    }
 
     fixture_check(&crash);
 
@@ -617,7 +239,7 @@ crash_stores_test(void **state)
 
     start = fixture_msec();
 
-    for (i = 0; i < CRASH_OPERATIONS; i++) {
+    for (i = 0; i < crash_noperations; i++) {
 
         crash_begin(&crash_operations[i]);
         crash_learn(&crash_operations[i]);
@@ -745,7 +367,7 @@ crash_instructions_test(void **state)
 
     start = fixture_msec();
 
-    for (i = 0; i < CRASH_OPERATIONS; i++) {
+    for (i = 0; i < crash_noperations; i++) {
         crash_begin(&crash_operations[i]);
         crash_learn(&crash_operations[i]);
         crash_trace(&crash_operations[i]);
@@ -777,7 +399,7 @@ crash_rollback_test(void **state)
     lock.name = "rollback";
     lock.run = crash_run_lock;
 
-    for (i = 0; i < CRASH_OPERATIONS; i++) {
+    for (i = 0; i < crash_noperations; i++) {
         op = &crash_operations[i];
 
         crash_begin(op);

@@ -28,13 +28,14 @@ broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
     broker/ngx_stomp_hash.c broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
     broker/ngx_stomp_message.c broker/ngx_stomp_inbox.c \
     broker/ngx_stomp_publish.c broker/ngx_stomp_reap.c \
-    broker/ngx_stomp_broker.c ngx_broker_stub.c broker_fixture.c zone_check.c
+    broker/ngx_stomp_broker.c ngx_broker_stub.c broker_fixture.c zone_check.c \
+    zone_pages.c zone_digest.c
 
 UNIT_arena = $(broker_unit)
 UNIT_slot = $(broker_unit)
 UNIT_broker = $(broker_unit)
 UNIT_lock = $(broker_unit)
-UNIT_crash = $(broker_unit)
+UNIT_crash = $(broker_unit) crash_operations.c
 UNIT_storm = $(broker_unit)
 
 # Some thousand forks, each ten times as slow with the address sanitizer,

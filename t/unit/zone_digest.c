@@ -1,0 +1,123 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <zone_check.h>
+
+
+static uint64_t zone_hash(uint64_t hash, const void *p, size_t len);
+static uint64_t zone_digest_list(ngx_stomp_zone_t *zone, uint64_t hash,
+    uint32_t offset);
+
+
+uint64_t
+zone_digest(ngx_stomp_zone_t *zone)
+{
+    uint32_t                  i, offset;
+    uint64_t                  hash;
+    ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_zone_sh_t      *sh;
+    ngx_stomp_session_sh_t   *session;
+    ngx_stomp_interest_sh_t  *in;
+
+    sh = zone->sh;
+
+    hash = zone_hash(0xcbf29ce484222325ULL, &sh->sequence, 8);
+    hash = zone_hash(hash, &sh->destination, 8);
+    hash = zone_hash(hash, &sh->ndestinations, 4);
+    hash = zone_hash(hash, &sh->counters.published, 8);
+
+    for (i = 0; i < sh->nbuckets; i++) {
+        for (offset = zone->buckets[i]; offset; offset = dest->next) {
+            dest = ngx_stomp_zone_ptr(zone, offset);
+
+            hash = zone_hash(hash, &dest->id, 16);
+            hash = zone_hash(hash, &dest->subscribers, 4);
+            hash = zone_hash(hash, dest->name, dest->len);
+        }
+    }
+
+    for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
+        slot = &sh->slots[i];
+
+        if (slot->state == NGX_STOMP_SLOT_FREE) {
+            continue;
+        }
+
+        hash = zone_hash(hash, &i, 4);
+        hash = zone_hash(hash, &slot->state, 8);
+        hash = zone_hash(hash, &slot->awake, 8);
+        hash = zone_hash(hash, &slot->inbox_count, 8);
+        hash = zone_hash(hash, &slot->nsessions, 8);
+        hash = zone_hash(hash, &slot->drained, 8);
+
+        for (offset = slot->interests; offset; offset = in->slot_next) {
+            in = ngx_stomp_zone_ptr(zone, offset);
+            dest = ngx_stomp_zone_ptr(zone, in->dest);
+
+            hash = zone_hash(hash, &dest->id, 8);
+            hash = zone_hash(hash, &in->count, 4);
+        }
+
+        for (offset = slot->sessions; offset; offset = session->next) {
+            session = ngx_stomp_zone_ptr(zone, offset);
+            hash = zone_hash(hash, &session->id, 8);
+        }
+
+        hash = zone_digest_list(zone, hash, slot->inbox);
+        hash = zone_digest_list(zone, hash, slot->inhand);
+    }
+
+    return hash;
+}
+
+
+static uint64_t
+zone_digest_list(ngx_stomp_zone_t *zone, uint64_t hash, uint32_t offset)
+{
+    size_t                    n, left;
+    u_char                    buf[1024];
+    uint32_t                  message;
+    ngx_stomp_message_t       m;
+    ngx_stomp_delivery_sh_t  *delivery;
+
+    hash = zone_hash(hash, "list", 4);
+
+    while (offset) {
+        delivery = ngx_stomp_zone_ptr(zone, offset);
+        message = delivery->message;
+
+        while (message) {
+            message = ngx_stomp_message_open(zone, message, &m);
+
+            hash = zone_hash(hash, &m.sequence, 16);
+            hash = zone_hash(hash, &m.flags, 12);
+
+            for (left = (size_t) m.headers + m.body; left; left -= n) {
+                n = ngx_min(left, sizeof(buf));
+                (void) ngx_stomp_message_read(zone, &m, buf, n);
+                hash = zone_hash(hash, buf, n);
+            }
+        }
+
+        offset = delivery->next;
+    }
+
+    return hash;
+}
+
+
+static uint64_t
+zone_hash(uint64_t hash, const void *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ ((const u_char *) p)[i]) * 0x100000001b3ULL;
+    }
+
+    return hash;
+}
