@@ -302,6 +302,10 @@ ngx_http_stomp_handshake_answer(ngx_http_request_t *r, ngx_str_t *key)
     ngx_str_set(&r->headers_out.status_line, "101 Switching Protocols");
     r->keepalive = 0;
 
+    /* of an error_page that led here */
+
+    r->err_status = 0;
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {

@@ -423,6 +423,14 @@ ngx_http_stomp_push_read_body(ngx_http_request_t *r, ngx_str_t *body)
         return NGX_OK;
     }
 
+    /* it was another location's, which read it without buffering */
+
+    if (r->request_body->rest > 0) {
+        return ngx_http_stomp_send_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                         "the body was read only in part "
+                                         "before it came here");
+    }
+
     cl = r->request_body->bufs;
 
     if (cl->next == NULL && !cl->buf->in_file) {

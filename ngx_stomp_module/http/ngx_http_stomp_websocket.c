@@ -141,6 +141,8 @@ ngx_http_stomp_websocket_detach(ngx_event_t *rev)
         ngx_del_timer(c->write);
     }
 
+    c->write->delayed = 0;
+
     if (ws->request != NULL) {
         ngx_http_stomp_websocket_keep(r);
 
@@ -181,7 +183,8 @@ ngx_http_stomp_websocket_detach(ngx_event_t *rev)
 static ngx_int_t
 ngx_http_stomp_websocket_busy(ngx_http_request_t *r)
 {
-    ngx_connection_t  *c;
+    ngx_connection_t          *c;
+    ngx_http_core_loc_conf_t  *clcf;
 
     c = r->connection;
 
@@ -193,6 +196,11 @@ ngx_http_stomp_websocket_busy(ngx_http_request_t *r)
 
         if (r->out != NULL || c->buffered) {
             c->write->handler = ngx_http_stomp_websocket_drained;
+
+            if (!c->write->delayed) {
+                clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+                ngx_add_timer(c->write, clcf->send_timeout);
+            }
 
             return (ngx_handle_write_event(c->write, 0) == NGX_OK)
                    ? NGX_AGAIN : NGX_ERROR;
@@ -220,6 +228,18 @@ ngx_http_stomp_websocket_drained(ngx_event_t *wev)
     ngx_connection_t  *c;
 
     c = wev->data;
+
+    if (wev->timedout) {
+        wev->timedout = 0;
+
+        /* a timer of limit_rate only says that more may be sent */
+
+        if (!wev->delayed) {
+            c->error = 1;
+        }
+
+        wev->delayed = 0;
+    }
 
     ngx_http_stomp_websocket_detach(c->read);
 }
@@ -412,6 +432,12 @@ ngx_http_stomp_websocket_write_handler(ngx_event_t *wev)
     ws = c->data;
 
     ngx_stomp_session_writable(&ws->session);
+
+    /* with other methods than epoll it would be told again and again */
+
+    if (!ws->session.dead && ngx_handle_write_event(wev, 0) != NGX_OK) {
+        ngx_stomp_session_abort(&ws->session);
+    }
 }
 
 
@@ -548,7 +574,7 @@ ngx_http_stomp_websocket_input(ngx_http_stomp_websocket_t *ws, u_char *p,
 
             /* its answer would not be understood */
 
-            s->deadline = ngx_stomp_wheel_now() + 1;
+            s->deadline = ngx_stomp_wheel_now() + 2;
             break;
         }
 

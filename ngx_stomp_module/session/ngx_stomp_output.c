@@ -37,6 +37,7 @@ static ngx_int_t ngx_stomp_output_more(ngx_stomp_session_t *s,
 static ngx_stomp_ranges_t *ngx_stomp_output_grow(ngx_stomp_ranges_t *old,
     ngx_log_t *log);
 static ngx_int_t ngx_stomp_output_dirty(ngx_stomp_session_t *s);
+static void ngx_stomp_output_compact(ngx_stomp_hub_t *hub);
 static ngx_int_t ngx_stomp_output_send_one(ngx_stomp_session_t *s);
 static ngx_int_t ngx_stomp_output_send_chain(ngx_stomp_session_t *s);
 static void ngx_stomp_output_consume(ngx_stomp_session_t *s, size_t len);
@@ -284,6 +285,13 @@ ngx_stomp_output_dirty(ngx_stomp_session_t *s)
 
     hub = s->hub;
 
+    if (hub->ndirty == hub->dirty_size
+        && hub->dirty_next
+        && hub->dirty_next >= hub->dirty_size / 2)
+    {
+        ngx_stomp_output_compact(hub);
+    }
+
     if (hub->ndirty == hub->dirty_size) {
         size = hub->dirty_size ? hub->dirty_size * 2 : 256;
 
@@ -307,6 +315,29 @@ ngx_stomp_output_dirty(ngx_stomp_session_t *s)
     ngx_stomp_output_post(hub);
 
     return NGX_OK;
+}
+
+
+/* under a steady load the list is never empty: what was flushed is cut off */
+
+static void
+ngx_stomp_output_compact(ngx_stomp_hub_t *hub)
+{
+    uint32_t  i, n;
+
+    n = hub->dirty_next;
+
+    hub->ndirty -= n;
+    hub->dirty_round -= ngx_min(hub->dirty_round, n);
+    hub->dirty_next = 0;
+
+    ngx_memmove(hub->dirty, &hub->dirty[n], hub->ndirty * sizeof(void *));
+
+    for (i = 0; i < hub->ndirty; i++) {
+        if (hub->dirty[i] != NULL) {
+            hub->dirty[i]->dirty = i + 1;
+        }
+    }
 }
 
 
@@ -562,11 +593,17 @@ ngx_stomp_output_flush(ngx_event_t *ev)
 
         s = hub->dirty[hub->dirty_next++];
 
-        if (s == NULL || s->dead) {
+        if (s == NULL) {
             continue;
         }
 
+        /* off the list, also if it is to be closed: its place is reused */
+
         s->dirty = 0;
+
+        if (s->dead) {
+            continue;
+        }
 
         if (!s->blocked && ngx_stomp_output_send(s) == NGX_ERROR) {
             ngx_stomp_session_abort(s);
@@ -578,6 +615,13 @@ ngx_stomp_output_flush(ngx_event_t *ev)
         }
     }
 
+    /* all that were on the list when the segments were opened had their turn */
+
+    if (hub->dirty_next >= hub->dirty_round) {
+        ngx_stomp_form_close_segments(hub);
+        hub->dirty_round = hub->ndirty;
+    }
+
     if (hub->dirty_next < hub->ndirty) {
         ngx_stomp_output_post(hub);
         return;
@@ -585,6 +629,5 @@ ngx_stomp_output_flush(ngx_event_t *ev)
 
     hub->ndirty = 0;
     hub->dirty_next = 0;
-
-    ngx_stomp_form_close_segments(hub);
+    hub->dirty_round = 0;
 }

@@ -375,6 +375,12 @@ ngx_stomp_session_error(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     ngx_str_t    title, body, *receipt;
     ngx_uint_t   versions;
 
+    /* nothing may follow the link's end */
+
+    if (s->finished || s->dead) {
+        return;
+    }
+
     va_start(args, fmt);
     last = ngx_vslprintf(text, text + sizeof(text), fmt, args);
     va_end(args);
@@ -439,7 +445,6 @@ ngx_stomp_session_finish(ngx_stomp_session_t *s, ngx_uint_t code,
     s->link->finish(s, code, &text);
 
     s->finished = 1;
-    s->paused = 0;
     s->deadline = ngx_stomp_wheel_now() + NGX_STOMP_FINISH_TIME;
 
     if (!s->dead) {

@@ -211,6 +211,7 @@ struct ngx_stomp_hub_s {
     uint32_t                    ndirty;
     uint32_t                    dirty_size;
     uint32_t                    dirty_next;     /* to be flushed */
+    uint32_t                    dirty_round;    /* then segments are closed */
     ngx_event_t                 flush;
     ngx_event_t                 closing;        /* closes the dead ones */
     ngx_queue_t                 dead;

@@ -42,6 +42,7 @@ static struct {
     ngx_uint_t           nhubs;
     ngx_uint_t           sessions;   /* of all hubs */
     uint32_t             done;       /* the last tick looked at */
+    ngx_uint_t           late;       /* this worker, not its clients */
     time_t               drain;
     ngx_cycle_t         *cycle;
     void               (*claim)(ngx_cycle_t *cycle);
@@ -190,6 +191,8 @@ ngx_stomp_wheel_tick(ngx_event_t *ev)
 
     now = ngx_stomp_wheel_now();
 
+    ngx_stomp_wheel.late = (now - ngx_stomp_wheel.done > 2);
+
     if (ngx_stomp_slot_own() == NGX_STOMP_SLOT_NONE && !ngx_exiting) {
         ngx_stomp_wheel.claim(ngx_stomp_wheel.cycle);
     }
@@ -295,7 +298,9 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
         s->paused = 0;
         s->retried = 1;
 
-        if (ngx_stomp_session_input(s, NULL, 0) == NGX_OK) {
+        /* also a session that ends waits for its peer's end */
+
+        if (ngx_stomp_session_input(s, NULL, 0) != NGX_BUSY && !s->dead) {
             s->link->resume(s);
         }
 
@@ -377,8 +382,11 @@ ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
         return 1;
     }
 
+    /* after a pause of ours its beats are still to be read */
+
     if (s->beat_receive
         && !s->finished
+        && !ngx_stomp_wheel.late
         && now - s->received > s->beat_receive)
     {
         ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
