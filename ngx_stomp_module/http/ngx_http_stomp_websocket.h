@@ -34,10 +34,20 @@ typedef struct {
 ngx_int_t ngx_http_stomp_websocket_handler(ngx_http_request_t *r);
 
 /*
- * Runs the connection from the 101 on; the request has one reference more for
- * it, and is released as soon as nothing else holds it.
+ * Takes over the connection once the 101 has left; the request has one
+ * reference more for it, and is released as soon as nothing else holds it.
  */
 void ngx_http_stomp_websocket_start(ngx_http_request_t *r);
+
+/*
+ * Makes the connection's session, with all that will be needed of the
+ * request.  NULL: it can't go on.
+ */
+ngx_http_stomp_websocket_t *ngx_http_stomp_websocket_create(
+    ngx_http_request_t *r);
+
+/* Starts to read; the request is released, or kept with the session. */
+void ngx_http_stomp_websocket_run(ngx_http_stomp_websocket_t *ws);
 
 
 #endif /* _NGX_HTTP_STOMP_WEBSOCKET_H_INCLUDED_ */
