@@ -128,6 +128,25 @@ ngx_table_elt_t *
 ngx_http_stomp_header_in(ngx_http_request_t *r, const char *name, size_t len,
     ngx_table_elt_t *after)
 {
+    ngx_table_elt_t  *h;
+
+    for (h = ngx_http_stomp_header_prefix(r, name, len, after);
+         h != NULL;
+         h = ngx_http_stomp_header_prefix(r, name, len, h))
+    {
+        if (h->key.len == len) {
+            return h;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_table_elt_t *
+ngx_http_stomp_header_prefix(ngx_http_request_t *r, const char *prefix,
+    size_t len, ngx_table_elt_t *after)
+{
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
@@ -155,8 +174,8 @@ ngx_http_stomp_header_in(ngx_http_request_t *r, const char *name, size_t len,
             continue;
         }
 
-        if (h[i].key.len == len
-            && ngx_strncasecmp(h[i].key.data, (u_char *) name, len) == 0)
+        if (h[i].key.len >= len
+            && ngx_strncasecmp(h[i].key.data, (u_char *) prefix, len) == 0)
         {
             return &h[i];
         }

@@ -49,6 +49,10 @@ ngx_int_t ngx_http_stomp_add_header(ngx_http_request_t *r, const char *key,
 ngx_table_elt_t *ngx_http_stomp_header_in(ngx_http_request_t *r,
     const char *name, size_t len, ngx_table_elt_t *after);
 
+/* The same for headers whose names begin with a prefix. */
+ngx_table_elt_t *ngx_http_stomp_header_prefix(ngx_http_request_t *r,
+    const char *prefix, size_t len, ngx_table_elt_t *after);
+
 #define ngx_http_stomp_header(r, name)                                        \
     ngx_http_stomp_header_in(r, name, sizeof(name) - 1, NULL)
 

@@ -545,41 +545,19 @@ ngx_http_stomp_push_headers(ngx_http_request_t *r, ngx_array_t *headers,
 static ngx_table_elt_t *
 ngx_http_stomp_push_next(ngx_http_request_t *r, ngx_table_elt_t *after)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    h = after;
 
-    for (i = 0; /* void */ ; i++) {
+    /* the prefix alone is not one */
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
+    do {
+        h = ngx_http_stomp_header_prefix(r, ngx_http_stomp_push_prefix,
+                                         NGX_HTTP_STOMP_PUSH_PREFIX_LEN, h);
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
+    } while (h != NULL && h->key.len == NGX_HTTP_STOMP_PUSH_PREFIX_LEN);
 
-        if (after != NULL) {
-            if (&h[i] == after) {
-                after = NULL;
-            }
-
-            continue;
-        }
-
-        if (h[i].key.len > NGX_HTTP_STOMP_PUSH_PREFIX_LEN
-            && ngx_strncasecmp(h[i].key.data,
-                               (u_char *) ngx_http_stomp_push_prefix,
-                               NGX_HTTP_STOMP_PUSH_PREFIX_LEN) == 0)
-        {
-            return &h[i];
-        }
-    }
+    return h;
 }
 
 
