@@ -49,13 +49,14 @@ for my $block (blocks()) {
 
 for ([ max_frame => 'from 128 to 2047m', 127, '2048m' ],
      [ max_headers => 'from 4 to 1024', 3, 1025 ],
-     [ max_header_length => 'from 64 to 1m', 63, 1048577 ],
+     [ max_header_length => 'from 64 to 64k', 63, 65537 ],
      [ max_body => 'from 0 to 1023m', '1024m' ],
      [ max_subscriptions => 'from 1 to 100000', 0, 100001 ],
      [ heartbeat_tolerance => 'from 1 to 100', 0, 101 ],
      [ max_output => 'from 0 to 2047m', '2048m' ],
-     [ connect_timeout => 'at least 1s', 0 ],
-     [ output_timeout => 'at least 1s', 0 ])
+     [ connect_timeout => 'from 1s to 365d', 0, '366d' ],
+     [ frame_timeout => 'from 1s to 365d', 0, '366d' ],
+     [ output_timeout => 'from 1s to 365d', 0, '366d' ])
 {
     my ($name, $range, @wrong) = @$_;
 
@@ -439,6 +440,14 @@ stomp_heartbeat 10s; #HERE
 === three heart-beats
 stomp_heartbeat 10s 10s 10s; #HERE
 --- invalid number of arguments in "stomp_heartbeat" directive
+=== ping interval too short
+stomp_ping_interval 500ms; #HERE
+--- invalid time "500ms", write "off" or at least 1s, for example
+"stomp_ping_interval 25s;"
+=== ping interval twice
+stomp_ping_interval off;
+stomp_ping_interval 10s; #HERE
+--- "stomp_ping_interval" directive is duplicate
 === stomp_set_json with a bad third parameter
 server {
     stomp_set_json $a $b json; #HERE
@@ -459,10 +468,12 @@ stomp_keep_request yes; #HERE
 stomp_max_frame 128; stomp_max_headers 4; stomp_max_header_length 64;
 stomp_max_body 0; stomp_max_subscriptions 1; stomp_heartbeat_tolerance 1;
 stomp_max_output 0; stomp_connect_timeout 1; stomp_output_timeout 1s;
+stomp_frame_timeout 1; stomp_ping_interval 1;
 stomp_shutdown_drain 0;
 --- ok
 === all limits at their upper bounds
-stomp_max_frame 2047m; stomp_max_headers 1024; stomp_max_header_length 1m;
+stomp_max_frame 2047m; stomp_max_headers 1024; stomp_max_header_length 64k;
 stomp_max_body 1023m; stomp_max_subscriptions 100000; stomp_max_output 2047m;
-stomp_heartbeat_tolerance 100;
+stomp_heartbeat_tolerance 100; stomp_connect_timeout 365d;
+stomp_frame_timeout 365d; stomp_output_timeout 365d;
 --- ok

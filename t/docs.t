@@ -202,7 +202,7 @@ sub default_as_text {
     $value = eval $value;
 
     my $text = $set =~ /_size_slot$/   ? size_as_text($value)
-             : $set =~ /_sec_slot$/    ? "${value}s"
+             : "$set $name" =~ /_sec_slot |_interval$/ ? "${value}s"
              : $set =~ /_flag_slot$/   ? $value ? 'on' : 'off'
              : $name =~ /_heartbeat$/  ? $value / 1000 . 's'
              :                           $value;

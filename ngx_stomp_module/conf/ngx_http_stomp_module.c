@@ -50,7 +50,20 @@ static char *ngx_http_stomp_origins(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_stomp_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_stomp_ping_interval(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_stomp_time_or_off(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_msec_t *time);
 
+
+/* ticks of a second and their sums are kept in 32 bits */
+#define NGX_HTTP_STOMP_TIME_MAX  (365 * 24 * 60 * 60)
+
+
+/*
+ * With the largest values of all a message for a client still has less than
+ * 4 GiB: headers escaped to twice their length, and the body.
+ */
 
 static ngx_http_stomp_bounds_t  ngx_http_stomp_frame_bounds = {
     ngx_http_stomp_check_bounds, 128, NGX_MAX_INT32_VALUE, "from 128 to 2047m"
@@ -61,7 +74,7 @@ static ngx_http_stomp_bounds_t  ngx_http_stomp_headers_bounds = {
 };
 
 static ngx_http_stomp_bounds_t  ngx_http_stomp_length_bounds = {
-    ngx_http_stomp_check_bounds, 64, 1024 * 1024, "from 64 to 1m"
+    ngx_http_stomp_check_bounds, 64, 64 * 1024, "from 64 to 64k"
 };
 
 static ngx_http_stomp_bounds_t  ngx_http_stomp_body_bounds = {
@@ -211,6 +224,20 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       offsetof(ngx_http_stomp_loc_conf_t, session.connect_timeout),
       &ngx_http_stomp_time_bounds },
 
+    { ngx_string("stomp_frame_timeout"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.frame_timeout),
+      &ngx_http_stomp_time_bounds },
+
+    { ngx_string("stomp_ping_interval"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_http_stomp_ping_interval,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.ping_interval),
+      NULL },
+
     { ngx_string("stomp_max_output"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -331,6 +358,8 @@ ngx_http_stomp_create_loc_conf(ngx_conf_t *cf)
     slcf->session.heartbeat_receive = NGX_CONF_UNSET_MSEC;
     slcf->session.heartbeat_tolerance = NGX_CONF_UNSET_UINT;
     slcf->session.connect_timeout = NGX_CONF_UNSET;
+    slcf->session.frame_timeout = NGX_CONF_UNSET;
+    slcf->session.ping_interval = NGX_CONF_UNSET;
     slcf->session.max_output = NGX_CONF_UNSET_SIZE;
     slcf->session.output_timeout = NGX_CONF_UNSET;
 
@@ -387,6 +416,8 @@ ngx_http_stomp_merge_session(ngx_stomp_session_conf_t *prev,
     ngx_conf_merge_uint_value(conf->heartbeat_tolerance,
                               prev->heartbeat_tolerance, 3);
     ngx_conf_merge_sec_value(conf->connect_timeout, prev->connect_timeout, 10);
+    ngx_conf_merge_sec_value(conf->frame_timeout, prev->frame_timeout, 60);
+    ngx_conf_merge_sec_value(conf->ping_interval, prev->ping_interval, 45);
     ngx_conf_merge_size_value(conf->max_output, prev->max_output,
                               1024 * 1024);
     ngx_conf_merge_sec_value(conf->output_timeout, prev->output_timeout, 30);
@@ -527,14 +558,14 @@ ngx_http_stomp_check_time(ngx_conf_t *cf, void *post, void *data)
 
     ngx_str_t  *value;
 
-    if (*sp >= 1) {
+    if (*sp >= 1 && *sp <= NGX_HTTP_STOMP_TIME_MAX) {
         return NGX_CONF_OK;
     }
 
     value = cf->args->elts;
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "%V must be at least 1s, not \"%V\"",
+                       "%V must be from 1s to 365d, not \"%V\"",
                        &value[0], &value[1]);
 
     return NGX_CONF_ERROR;
@@ -638,44 +669,90 @@ ngx_http_stomp_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_stomp_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_int_t                   ms[2];
     ngx_str_t                  *value;
-    ngx_uint_t                  i;
-    ngx_http_stomp_loc_conf_t  *slcf;
+    ngx_stomp_session_conf_t   *session;
 
-    slcf = conf;
+    session = &((ngx_http_stomp_loc_conf_t *) conf)->session;
 
-    if (slcf->session.heartbeat_send != NGX_CONF_UNSET_MSEC) {
+    if (session->heartbeat_send != NGX_CONF_UNSET_MSEC) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    ms[0] = 0;
-    ms[1] = 0;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        ms[i - 1] = ngx_parse_time(&value[i], 0);
-
-        if (ngx_strcmp(value[i].data, "off") == 0) {
-            ms[i - 1] = 0;
-        }
-
-        if (ms[i - 1] == NGX_ERROR
-            || (ms[i - 1] != 0 && ms[i - 1] < 1000)
-            || ms[i - 1] > NGX_MAX_INT32_VALUE)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid time \"%V\", write \"off\" or at "
-                               "least 1s, for example \"stomp_heartbeat "
-                               "25s;\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_stomp_time_or_off(cf, &value[1], &session->heartbeat_send)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
-    slcf->session.heartbeat_send = ms[0];
-    slcf->session.heartbeat_receive = (cf->args->nelts == 3) ? ms[1] : ms[0];
+    if (cf->args->nelts == 2) {
+        session->heartbeat_receive = session->heartbeat_send;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_stomp_time_or_off(cf, &value[2], &session->heartbeat_receive)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_stomp_ping_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                 *value;
+    ngx_msec_t                 ms;
+    ngx_stomp_session_conf_t  *session;
+
+    session = &((ngx_http_stomp_loc_conf_t *) conf)->session;
+
+    if (session->ping_interval != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_stomp_time_or_off(cf, &value[1], &ms) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    session->ping_interval = ms / 1000;
+
+    return NGX_CONF_OK;
+}
+
+
+/* milliseconds; 0: off */
+
+static ngx_int_t
+ngx_http_stomp_time_or_off(ngx_conf_t *cf, ngx_str_t *value, ngx_msec_t *time)
+{
+    ngx_int_t   ms;
+    ngx_str_t  *name;
+
+    ms = ngx_parse_time(value, 0);
+
+    if (ngx_strcmp(value->data, "off") == 0) {
+        ms = 0;
+    }
+
+    if (ms != NGX_ERROR
+        && (ms == 0 || ms >= 1000)
+        && ms <= NGX_MAX_INT32_VALUE)
+    {
+        *time = (ngx_msec_t) ms;
+        return NGX_OK;
+    }
+
+    name = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid time \"%V\", write \"off\" or at least 1s, "
+                       "for example \"%V 25s;\"", value, name);
+
+    return NGX_ERROR;
 }

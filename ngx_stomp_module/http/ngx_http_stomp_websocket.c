@@ -38,6 +38,7 @@ static ngx_chain_t *ngx_http_stomp_websocket_send_chain(
     ngx_stomp_session_t *s, ngx_chain_t *in);
 static void ngx_http_stomp_websocket_finish(ngx_stomp_session_t *s,
     ngx_uint_t code, ngx_str_t *reason);
+static void ngx_http_stomp_websocket_ping(ngx_stomp_session_t *s);
 static void ngx_http_stomp_websocket_resume(ngx_stomp_session_t *s);
 static void ngx_http_stomp_websocket_close(ngx_stomp_session_t *s);
 
@@ -48,6 +49,7 @@ static const ngx_stomp_link_t  ngx_http_stomp_websocket_link = {
     ngx_http_stomp_websocket_send,
     ngx_http_stomp_websocket_send_chain,
     ngx_http_stomp_websocket_finish,
+    ngx_http_stomp_websocket_ping,
     ngx_http_stomp_websocket_resume,
     ngx_http_stomp_websocket_close
 };
@@ -258,6 +260,7 @@ ngx_http_stomp_websocket_read(ngx_http_stomp_websocket_t *ws)
     }
 
     s->received = ngx_stomp_wheel_now();
+    s->pinged = 0;
     ws->carry_len = 0;
 
     (void) ngx_http_stomp_websocket_input(ws, buf, buf + len + n);
@@ -283,6 +286,10 @@ done:
 
         return;
     }
+
+    ngx_stomp_session_taken(s, ws->carry != NULL
+                               || ws->decoder.payload
+                               || ws->decoder.open);
 
     if (ngx_handle_read_event(rev, 0) != NGX_OK) {
         ngx_stomp_session_abort(s);
@@ -541,6 +548,17 @@ ngx_http_stomp_websocket_finish(ngx_stomp_session_t *s, ngx_uint_t code,
     p = ngx_stomp_ws_close(buf, code, reason);
 
     ngx_stomp_output_raw(s, buf, p - buf);
+}
+
+
+static void
+ngx_http_stomp_websocket_ping(ngx_stomp_session_t *s)
+{
+    u_char  buf[2];
+
+    (void) ngx_stomp_ws_head(buf, NGX_STOMP_WS_PING, 0);
+
+    ngx_stomp_output_raw(s, buf, sizeof(buf));
 }
 
 

@@ -148,6 +148,24 @@ ngx_stomp_session_input(ngx_stomp_session_t *s, u_char *data, size_t len)
 }
 
 
+void
+ngx_stomp_session_taken(ngx_stomp_session_t *s, ngx_uint_t held)
+{
+    if (!held && s->carry == NULL) {
+        s->partial = 0;
+
+    } else if (s->partial == 0) {
+        s->partial = ngx_stomp_wheel_now();
+        ngx_stomp_wheel_hurry(s);
+
+    } else if (s->progress) {
+        s->partial = ngx_stomp_wheel_now();
+    }
+
+    s->progress = 0;
+}
+
+
 /*
  * Handles the complete frames; *data and *len are what is left.
  * NGX_OK: the start of a frame, or nothing;  NGX_BUSY: frames that wait.
@@ -211,6 +229,7 @@ ngx_stomp_session_frames(ngx_stomp_session_t *s, ngx_stomp_parser_t *parser,
         *len -= n;
 
         s->retried = 0;
+        s->progress = 1;
 
         if (rc == NGX_DONE || s->dead) {
             return NGX_DONE;

@@ -97,6 +97,9 @@ typedef struct {
     void                      (*finish)(ngx_stomp_session_t *s,
                                         ngx_uint_t code, ngx_str_t *reason);
 
+    /* writes what the peer's end of the link answers by itself */
+    void                      (*ping)(ngx_stomp_session_t *s);
+
     /* reads again after ngx_stomp_session_input() returned NGX_BUSY */
     void                      (*resume)(ngx_stomp_session_t *s);
 
@@ -117,6 +120,8 @@ typedef struct {
     ngx_msec_t                  heartbeat_receive;
     ngx_uint_t                  heartbeat_tolerance;
     time_t                      connect_timeout;
+    time_t                      frame_timeout;
+    time_t                      ping_interval;      /* 0: off */
     size_t                      max_output;
     time_t                      output_timeout;
 } ngx_stomp_session_conf_t;
@@ -159,10 +164,13 @@ struct ngx_stomp_session_s {
     unsigned                    retried:1;
     unsigned                    finished:1;     /* the link's end is written */
     unsigned                    peer_closed:1;  /* the link's end was read */
+    unsigned                    progress:1;     /* a frame was handled */
+    unsigned                    pinged:1;       /* and nothing came since */
     unsigned                    state:3;
     unsigned                    version:3;      /* NGX_STOMP_V* */
 
-    uint32_t                    received;       /* tick */
+    uint32_t                    received;       /* tick of that, or a ping */
+    uint32_t                    partial;        /* tick of its start, 0: none */
     uint32_t                    deadline;       /* tick, 0: none */
     uint32_t                    beat_send;      /* ticks, 0: none */
     uint32_t                    beat_receive;
@@ -244,6 +252,13 @@ ngx_int_t ngx_stomp_session_init(ngx_stomp_session_t *s);
  */
 ngx_int_t ngx_stomp_session_input(ngx_stomp_session_t *s, u_char *data,
     size_t len);
+
+/*
+ * The link has fed all that it can for now.  held: it keeps the start of
+ * something back.  From here on a frame that is incomplete, of the link or of
+ * STOMP, has stomp_frame_timeout to be completed.
+ */
+void ngx_stomp_session_taken(ngx_stomp_session_t *s, ngx_uint_t held);
 
 /* The link has room again. */
 void ngx_stomp_session_writable(ngx_stomp_session_t *s);

@@ -29,6 +29,8 @@ static void ngx_stomp_wheel_turn(ngx_stomp_hub_t *hub, uint32_t tick,
 static void ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now);
 static ngx_uint_t ngx_stomp_wheel_timeout(ngx_stomp_session_t *s,
     uint32_t now);
+static ngx_uint_t ngx_stomp_wheel_silence(ngx_stomp_session_t *s,
+    uint32_t now);
 static void ngx_stomp_wheel_place(ngx_stomp_session_t *s, uint32_t tick);
 static void ngx_stomp_wheel_goodbye(ngx_stomp_hub_t *hub, uint32_t now);
 static void ngx_stomp_wheel_count(void);
@@ -41,6 +43,8 @@ static struct {
     ngx_stomp_hub_t     *hubs[NGX_STOMP_BROKERS_MAX];
     ngx_uint_t           nhubs;
     ngx_uint_t           sessions;   /* of all hubs */
+    ngx_msec_t           msec;       /* when the present tick began */
+    uint32_t             now;        /* ticks before it */
     uint32_t             done;       /* the last tick looked at */
     ngx_uint_t           late;       /* this worker, not its clients */
     time_t               drain;
@@ -164,10 +168,19 @@ ngx_stomp_wheel_init(ngx_cycle_t *cycle, time_t drain,
 }
 
 
+/* counted, since ngx_current_msec starts again where it has 32 bits */
+
 uint32_t
 ngx_stomp_wheel_now(void)
 {
-    return (uint32_t) (ngx_current_msec / NGX_STOMP_TICK) + 1;
+    ngx_msec_t  n;
+
+    n = (ngx_current_msec - ngx_stomp_wheel.msec) / NGX_STOMP_TICK;
+
+    ngx_stomp_wheel.msec += n * NGX_STOMP_TICK;
+    ngx_stomp_wheel.now += (uint32_t) n;
+
+    return ngx_stomp_wheel.now + 1;
 }
 
 
@@ -321,8 +334,17 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
         next = ngx_min(next, s->sent + (uint32_t) s->conf->output_timeout);
     }
 
+    if (s->partial) {
+        next = ngx_min(next,
+                       s->partial + (uint32_t) s->conf->frame_timeout + 1);
+    }
+
     if (s->beat_receive) {
         next = ngx_min(next, s->received + s->beat_receive + 1);
+
+    } else if (s->conf->ping_interval) {
+        next = ngx_min(next,
+                       s->received + (uint32_t) s->conf->ping_interval + 1);
     }
 
     if (s->beat_send && !s->finished) {
@@ -382,20 +404,70 @@ ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
         return 1;
     }
 
-    /* after a pause of ours its beats are still to be read */
+    /* after a pause of ours what it has sent is still to be read */
 
-    if (s->beat_receive
-        && !s->finished
-        && !ngx_stomp_wheel.late
-        && now - s->received > s->beat_receive)
+    if (s->finished || ngx_stomp_wheel.late) {
+        return 0;
+    }
+
+    if (s->partial
+        && now - s->partial > (uint32_t) s->conf->frame_timeout)
     {
+        ngx_stomp_session_error(s, NULL, NGX_STOMP_WS_POLICY,
+                                "frame timed out",
+                                "A frame was not complete within %T seconds "
+                                "(stomp_frame_timeout).",
+                                s->conf->frame_timeout);
+        return 1;
+    }
+
+    return ngx_stomp_wheel_silence(s, now);
+}
+
+
+/* returns 1 if nothing came for so long that the session ends */
+
+static ngx_uint_t
+ngx_stomp_wheel_silence(ngx_stomp_session_t *s, uint32_t now)
+{
+    uint32_t  silence;
+
+    silence = now - s->received;
+
+    if (s->beat_receive) {
+
+        if (silence <= s->beat_receive) {
+            return 0;
+        }
+
         ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
-                      "client sent no heart-beat for %uD seconds",
-                      now - s->received);
+                      "client sent no heart-beat for %uD seconds", silence);
 
         ngx_stomp_session_finish(s, NGX_STOMP_WS_POLICY,
                                  "heart-beat missing");
         return 1;
+    }
+
+    if (s->conf->ping_interval == 0
+        || silence <= (uint32_t) s->conf->ping_interval)
+    {
+        return 0;
+    }
+
+    if (s->pinged) {
+        ngx_log_error(NGX_LOG_INFO, s->connection->log, 0,
+                      "client did not answer a ping for %uD seconds", silence);
+
+        ngx_stomp_session_finish(s, NGX_STOMP_WS_POLICY, "no answer to ping");
+        return 1;
+    }
+
+    /* to a peer that takes nothing it would not get */
+
+    if (!s->blocked) {
+        s->pinged = 1;
+        s->received = now;
+        s->link->ping(s);
     }
 
     return 0;
