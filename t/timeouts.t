@@ -18,6 +18,12 @@ server {
     location = /frame  { stomp_pass chat; stomp_frame_timeout 2s; }
     location = /ping   { stomp_pass chat; stomp_ping_interval 1s;
                          stomp_heartbeat 1s; stomp_heartbeat_tolerance 10; }
+    location = /connect { stomp_pass chat; stomp_connect_timeout 3s; }
+    location = /beats  { stomp_pass chat; stomp_heartbeat 1s;
+                         stomp_heartbeat_tolerance 3; }
+    location = /output { stomp_pass chat; stomp_output_timeout 3s;
+                         stomp_max_output 64m; stomp_max_body 1m;
+                         stomp_max_frame 2m; }
     location = /off    { stomp_pass chat; stomp_ping_interval off; }
     location = /status { stomp_status chat; }
 }
@@ -163,6 +169,51 @@ $_->[3]->abort for @frames;
 $_->[7]->abort for @pings;
 ok(wait_for(10, sub { $t->status('/status')->{sessions} == 0 }),
    'no session is left');
+
+# All workers stand still for longer than each time-out.  What the clients do
+# in the meantime is in their sockets.
+
+my $new = Test::Stomp::Client->new(port => $t->port, path => '/connect');
+my $part = $t->stomp(path => '/frame');
+my $beats = $t->stomp(path => '/beats', connect => { heart_beat => '1000,0' });
+my $reader = $t->stomp(path => '/output', rcvbuf => 4096);
+my $sender = $t->stomp(path => '/output');
+
+$reader->subscribe('/topic/large');
+$sender->command(SEND => [ destination => '/topic/large' ], 'b' x 2 ** 20,
+                 receipt => 1) for 1 .. 16;
+$part->ws->write_raw(frame(TEXT, $head));
+$part->ws->ping;
+$part->ws->recv_message(0.2) until @{ $part->ws->pongs };
+
+kill STOP => $t->workers;
+$start = now();
+
+# at most what the sockets hold can be read
+my $read = 0;
+
+while (now() < $start + 6) {
+    $read++ if $reader->recv(0.2);
+    $beats->beat;
+}
+
+$new->send_frame(CONNECT => [ 'accept-version' => '1.2', host => 'x' ]);
+$part->ws->write_raw(frame(TEXT, $tail));
+
+kill CONT => $t->workers;
+
+$new->expect(CONNECTED => -name => 'a CONNECT that came in a pause');
+$part->command(UNSUBSCRIBE => [ id => 'none' ], undef, receipt => 'r');
+pass('a frame that was completed in a pause');
+
+cmp_ok($read, '<', 16, 'not all of the output fits into sockets');
+$read++ while $read < 16 && $reader->recv;
+is($read, 16, 'output that waited for a pause to end');
+
+$beats->subscribe('/topic/y');
+pass('a client whose beats waited for a pause to end');
+
+$_->abort for $new, $part, $beats, $reader, $sender;
 
 $t->ok_no_alerts;
 

@@ -29,6 +29,7 @@ static void ngx_stomp_wheel_turn(ngx_stomp_hub_t *hub, uint32_t tick,
 static void ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now);
 static ngx_uint_t ngx_stomp_wheel_timeout(ngx_stomp_session_t *s,
     uint32_t now);
+static void ngx_stomp_wheel_deadline(ngx_stomp_session_t *s);
 static ngx_uint_t ngx_stomp_wheel_silence(ngx_stomp_session_t *s,
     uint32_t now);
 static void ngx_stomp_wheel_place(ngx_stomp_session_t *s, uint32_t tick);
@@ -371,6 +372,12 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
 static ngx_uint_t
 ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
 {
+    /* after a pause of ours what it has sent and taken is still to be seen */
+
+    if (ngx_stomp_wheel.late) {
+        return 0;
+    }
+
     if (s->blocked
         && now - s->sent >= (uint32_t) s->conf->output_timeout)
     {
@@ -386,27 +393,11 @@ ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
     }
 
     if (s->deadline && now >= s->deadline) {
-
-        if (s->state == NGX_STOMP_SESSION_NEW) {
-            ngx_stomp_session_error(s, NULL, NGX_STOMP_WS_POLICY,
-                                    "connect timed out",
-                                    "No CONNECT frame came within %T seconds "
-                                    "(stomp_connect_timeout).",
-                                    s->conf->connect_timeout);
-
-        } else if (s->state == NGX_STOMP_SESSION_DISCONNECTED) {
-            ngx_stomp_session_finish(s, NGX_STOMP_WS_NORMAL, "");
-
-        } else {
-            ngx_stomp_session_abort(s);
-        }
-
+        ngx_stomp_wheel_deadline(s);
         return 1;
     }
 
-    /* after a pause of ours what it has sent is still to be read */
-
-    if (s->finished || ngx_stomp_wheel.late) {
+    if (s->finished) {
         return 0;
     }
 
@@ -422,6 +413,29 @@ ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
     }
 
     return ngx_stomp_wheel_silence(s, now);
+}
+
+
+static void
+ngx_stomp_wheel_deadline(ngx_stomp_session_t *s)
+{
+    switch (s->state) {
+
+    case NGX_STOMP_SESSION_NEW:
+        ngx_stomp_session_error(s, NULL, NGX_STOMP_WS_POLICY,
+                                "connect timed out",
+                                "No CONNECT frame came within %T seconds "
+                                "(stomp_connect_timeout).",
+                                s->conf->connect_timeout);
+        break;
+
+    case NGX_STOMP_SESSION_DISCONNECTED:
+        ngx_stomp_session_finish(s, NGX_STOMP_WS_NORMAL, "");
+        break;
+
+    default:
+        ngx_stomp_session_abort(s);
+    }
 }
 
 
