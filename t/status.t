@@ -148,7 +148,7 @@ is($t->push_message('/queue/x', 'x')->status, 400, 'a push refused');
 is($t->request(POST => '/push/topic/x', body => 'x',
                headers => [ 'X-Stomp-Ack' => 1 ])->status, 400,
    'a push with a header that is the broker\'s');
-becomes('a push to no topic is refused', refused => 1, published => 8);
+becomes('both are counted', refused => 2, published => 8);
 
 for ([ send => '/chat/x', 'x' ], [ subscribe => '/queue/x' ]) {
     my ($what, @args) = @$_;
@@ -156,7 +156,39 @@ for ([ send => '/chat/x', 'x' ], [ subscribe => '/queue/x' ]) {
     $c->$what(@args, receipt => 0);
     $c->expect_error(qr/not allowed|unknown destination/, "$what refused");
 }
-becomes('so are SEND and SUBSCRIBE', refused => 3, sessions => 12);
+becomes('so are SEND and SUBSCRIBE', refused => 4, sessions => 12);
+
+for ([ 'a malformed frame', sub { $_[0]->ws->send_text("SEND\nno colon\n\n\0") } ],
+     [ 'an unmasked frame',
+       sub { $_[0]->ws->send_frame(1, 'x', masked => 0) } ],
+     [ 'a message that is too large',
+       sub { $_[0]->ws->send_frame(1, 'x', length => 2 ** 30) } ],
+     [ 'text that is not UTF-8', sub { $_[0]->ws->send_text("\xff") } ]) {
+    my ($name, $does) = @$_;
+    my $c = $t->stomp;
+
+    $does->($c);
+    $c->expect_close(undef, $name);
+}
+becomes('and what breaks a protocol', refused => 8, sessions => 12);
+
+my @refused = (
+    [ 426, GET  => '/endpoint-websocket' ],
+    [ 405, POST => '/endpoint-websocket' ],
+    [ 405, PATCH => '/push/topic/x' ],
+    [ 413, POST => '/push/topic/x', body => 'x' x 65537 ],
+    [ 400, POST => '/push/topic/x', body => '[{', headers =>
+           [ 'Content-Type' => 'application/vnd.stomp.batch+json' ] ],
+);
+for (@refused) {
+    my ($status, @request) = @$_;
+    is($t->request(@request)->status, $status, "$request[0]: $status");
+}
+is($t->ws(origin => 'http://elsewhere.example')->status, 403, 'an origin: 403');
+becomes('requests and handshakes, too', refused => 14, published => 8);
+
+is($t->request(PUT => '/stomp_status')->status, 405, 'PUT to the status: 405');
+becomes('which is no request to the broker', refused => 14);
 
 
 # a consumer that does not read

@@ -7,12 +7,16 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_http_stomp_module.h>
 #include <ngx_http_stomp_output.h>
 #include <ngx_stomp_json.h>
 #include <ngx_stomp_utf8.h>
 
 
 #define NGX_HTTP_STOMP_ERROR_MAX  1024
+
+
+static void ngx_http_stomp_count_refused(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -66,6 +70,8 @@ ngx_http_stomp_send_error(ngx_http_request_t *r, ngx_uint_t status,
     ngx_int_t   rc;
     ngx_str_t   text, json;
 
+    ngx_http_stomp_count_refused(r);
+
     va_start(args, fmt);
     p = ngx_vslprintf(buf, buf + sizeof(buf), fmt, args);
     va_end(args);
@@ -98,6 +104,22 @@ ngx_http_stomp_send_error(ngx_http_request_t *r, ngx_uint_t status,
     rc = ngx_http_stomp_send_json(r, status, &json);
 
     return (rc == NGX_OK) ? NGX_ABORT : rc;
+}
+
+
+static void
+ngx_http_stomp_count_refused(ngx_http_request_t *r)
+{
+    ngx_stomp_broker_conf_t    *conf;
+    ngx_http_stomp_loc_conf_t  *slcf;
+
+    slcf = ngx_http_get_module_loc_conf(r, ngx_http_stomp_module);
+
+    conf = (slcf->push != NULL) ? slcf->push : slcf->pass;
+
+    if (conf != NULL && conf->broker != NULL) {
+        conf->broker->refused++;
+    }
 }
 
 

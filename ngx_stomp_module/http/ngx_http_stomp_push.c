@@ -219,7 +219,7 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
     rc = ngx_stomp_broker_publish(b, p, n);
 
     if (rc != NGX_OK) {
-        b->refused += n;
+        b->refused += n - 1;                /* the answer counts as one */
 
         if (rc == NGX_ABORT) {
             return ngx_http_stomp_send_error(r,
@@ -376,8 +376,6 @@ ngx_http_stomp_push_destination(ngx_http_request_t *r, ngx_str_t *destination)
 
         error = "the destination is not UTF-8";
     }
-
-    slcf->push->broker->refused++;
 
     /* the reason is to be seen, too */
 

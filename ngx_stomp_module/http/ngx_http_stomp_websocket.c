@@ -337,6 +337,7 @@ ngx_http_stomp_websocket_input(ngx_http_stomp_websocket_t *ws, u_char *p,
                                         ws->max_frame);
 
             } else {
+                s->hub->broker->refused++;
                 ngx_stomp_session_finish(s, ws->decoder.code,
                                          ws->decoder.error);
             }

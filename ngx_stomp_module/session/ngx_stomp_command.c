@@ -146,8 +146,6 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     }
 
     if (!ngx_stomp_command_may_send(s, destination)) {
-        s->hub->broker->refused++;
-
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
                                 "SEND not allowed",
                                 "No \"allow send\" directive of "
@@ -209,8 +207,6 @@ ngx_stomp_command_destination(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     error = ngx_stomp_destination_check(s->hub->broker->conf, destination);
 
     if (error != NULL) {
-        s->hub->broker->refused++;
-
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
                                 "unknown destination", "%V: %s: \"%V\".",
                                 &frame->name, error, destination);
@@ -248,8 +244,6 @@ ngx_stomp_command_full(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     if (rc == NGX_BUSY && !s->retried) {
         return NGX_BUSY;
     }
-
-    s->hub->broker->refused++;
 
     ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER, "broker is full",
                             "The zone of stomp_broker \"%V\" has no room for "
@@ -340,8 +334,6 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     }
 
     if (s->nsubs >= s->conf->max_subscriptions) {
-        s->hub->broker->refused++;
-
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
                                 "too many subscriptions",
                                 "A session can have %ui subscriptions "

@@ -59,8 +59,6 @@ ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     s->record = ngx_stomp_broker_session_add(s->hub->broker, &info);
 
     if (s->record == 0) {
-        s->hub->broker->refused++;
-
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER,
                                 "broker is full",
                                 "The zone of stomp_broker \"%V\" has no room "

@@ -404,6 +404,8 @@ ngx_stomp_session_error(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     last = ngx_vslprintf(text, text + sizeof(text), fmt, args);
     va_end(args);
 
+    s->hub->broker->refused++;
+
     body.data = text;
     body.len = last - text;
 

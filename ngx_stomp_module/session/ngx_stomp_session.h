@@ -286,7 +286,8 @@ void ngx_stomp_session_abort(ngx_stomp_session_t *s);
 void ngx_stomp_session_cleanup(ngx_stomp_session_t *s);
 
 /*
- * Answers with an ERROR frame and finishes with a close code.  frame: what it
+ * Answers with an ERROR frame and finishes with a close code; counted as
+ * refused.  frame: what it
  * answers, for its receipt, or NULL.  The body is made as by ngx_sprintf().
  */
 void ngx_cdecl ngx_stomp_session_error(ngx_stomp_session_t *s,
