@@ -66,6 +66,8 @@ kill CONT => $worker->{pid};
 
 my ($code) = $busy{$stopped}->ws->wait_close(10);
 is($code, 1013, 'who may have missed a message is closed with 1013');
+ok(wait_for(5, sub { $t->status->{dropped} == 1 }), 'and counted')
+    or diag $t->status->{dropped};
 
 $busy{$running}->send('/topic/quiet', 'still here');
 $quiet{$_}->expect(MESSAGE => -body => 'still here',

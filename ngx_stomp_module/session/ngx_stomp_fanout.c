@@ -532,15 +532,16 @@ ngx_stomp_fanout_overrun(void *data, uint64_t drained)
 static void
 ngx_stomp_fanout_missed(ngx_stomp_group_t *group, uint64_t last)
 {
-    uint32_t             i;
-    ngx_stomp_member_t  *member;
+    uint32_t              i;
+    ngx_stomp_session_t  *s;
 
     for (i = 0; i < group->n; i++) {
 
-        member = &group->members[i];
+        s = group->members[i].session;
 
-        if (member->sub->from < last) {
-            ngx_stomp_session_finish(member->session, NGX_STOMP_WS_TRY_LATER,
+        if (group->members[i].sub->from < last && !s->finished && !s->dead) {
+            s->hub->broker->dropped++;
+            ngx_stomp_session_finish(s, NGX_STOMP_WS_TRY_LATER,
                                      "worker was too slow");
         }
     }
