@@ -128,6 +128,8 @@ ngx_stomp_broker_attach(ngx_stomp_broker_t *b)
 
         ngx_stomp_broker_unlock(b);
 
+        ngx_stomp_test_point("slice");
+
     } while (!done);
 
     b->slot = slot;
@@ -345,6 +347,8 @@ ngx_stomp_broker_hand(ngx_stomp_broker_t *b, uint32_t offset)
     uint32_t                  message;
     ngx_stomp_message_t       m;
     ngx_stomp_delivery_sh_t  *delivery;
+
+    ngx_stomp_test_point("hand");
 
     b->handing = 1;
 

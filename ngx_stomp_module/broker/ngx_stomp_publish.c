@@ -292,6 +292,7 @@ ngx_stomp_publish_done(ngx_stomp_broker_t *b, uint32_t own)
     ngx_uint_t  i;
 
     for (i = 0; i < b->nwake; i++) {
+        ngx_stomp_test_point("wake");
         ngx_stomp_slot_wake(b->wake[i]);
     }
 

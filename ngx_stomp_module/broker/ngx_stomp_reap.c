@@ -9,6 +9,8 @@
 #include <ngx_stomp_broker_private.h>
 
 
+static ngx_int_t ngx_stomp_slot_take_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_slot_sh_t *slot);
 static void ngx_stomp_slot_clear_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_slot_sh_t *slot);
 
@@ -43,8 +45,7 @@ ngx_stomp_session_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot,
 ngx_int_t
 ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
 {
-    ngx_uint_t                n;
-    ngx_stomp_interest_sh_t  *in;
+    ngx_int_t  rc;
 
     if (slot->state == NGX_STOMP_SLOT_FREE) {
         return NGX_OK;
@@ -55,6 +56,20 @@ ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
     }
 
     ngx_stomp_batch_discard_locked(zone, slot);
+
+    rc = ngx_stomp_slot_take_locked(zone, slot);
+
+    ngx_stomp_test_point("reap");
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_stomp_slot_take_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
+{
+    ngx_uint_t                n;
+    ngx_stomp_interest_sh_t  *in;
 
     if (slot->inhand) {
         ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
@@ -150,6 +165,8 @@ ngx_stomp_broker_reap(ngx_stomp_broker_t *b)
         }
 
         ngx_stomp_broker_unlock(b);
+
+        ngx_stomp_test_point("slice");
     }
 
     return rc;

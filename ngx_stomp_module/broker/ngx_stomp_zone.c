@@ -29,11 +29,6 @@ static void ngx_stomp_zone_wait(ngx_stomp_zone_t *zone, ngx_uint_t turn);
 static void ngx_stomp_zone_free_dead(ngx_stomp_zone_t *zone);
 
 
-#if (NGX_STOMP_TEST_HOOKS)
-void (*ngx_stomp_store_hook)(void);
-#endif
-
-
 size_t
 ngx_stomp_zone_overhead(size_t size)
 {

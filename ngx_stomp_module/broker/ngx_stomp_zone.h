@@ -10,6 +10,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_stomp_test_hooks.h>
 
 
 /*
@@ -209,12 +210,6 @@ void ngx_stomp_zone_unlock(ngx_stomp_zone_t *zone);
 void ngx_stomp_zone_rollback(ngx_stomp_zone_t *zone);
 
 
-#if (NGX_STOMP_TEST_HOOKS)
-/* called before each store of a section: where tests kill the process */
-extern void (*ngx_stomp_store_hook)(void);
-#endif
-
-
 /* Stores to what is linked in the zone.  The lock is held. */
 
 static ngx_inline void
@@ -226,11 +221,7 @@ ngx_stomp_set(ngx_stomp_zone_t *zone, uint32_t *p, uint32_t value)
     sh = zone->sh;
     n = sh->undo_count;
 
-#if (NGX_STOMP_TEST_HOOKS)
-    if (ngx_stomp_store_hook) {
-        ngx_stomp_store_hook();
-    }
-#endif
+    ngx_stomp_test_store();
 
     if (n < NGX_STOMP_UNDO_MAX) {
         sh->undo[n].offset = ngx_stomp_zone_offset(zone, p);
