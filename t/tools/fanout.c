@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ uint64_t        now_us, progress_us, last_us;
 conn_t         *subs, *pubs;
 char          **dest_name;
 unsigned       *live;
-unsigned        per_pub, per_dest, opening, ready;
+unsigned        per_pub, per_dest, opening, ready, dead;
 unsigned char  *flags;
 uint32_t       *remaining;
 uint64_t       *seq_of;
@@ -39,9 +40,10 @@ long            outstanding;
 unsigned        slot_count[MAX_SLOTS], slot_lost[MAX_SLOTS];
 unsigned        closes[5000];
 uint64_t        max_us, sent, received, lost, duplicated, out_of_order,
-                mismatch, refused, uncertain, lost_connections, beats, errors;
+                mismatch, refused, uncertain, lost_connections, beats,
+                reconnects, unavailable, errors;
 
-static uint64_t  first_us, deadline_us;
+static uint64_t  first_us, deadline_us, retry_us;
 
 enum { HTTP = 1, SEND, ALTERNATE };
 
@@ -67,6 +69,9 @@ static const char  usage[] =
 "                      line or the end of the standard input\n"
 "  --survive           lost connections are counted, the others must still\n"
 "                      receive all; READY is printed before publishing\n"
+"  --reconnect         the same, and lost subscribers come back: what is\n"
+"                      published from then on is owed to them\n"
+"  --until-eof         publish until the standard input ends, at most K\n"
 "  --json              the result on one line\n";
 
 
@@ -219,7 +224,46 @@ finished(void)
         }
     }
 
-    return outstanding == 0;
+    return outstanding == 0 && (!o.reconnect || ready == o.subscribers);
+}
+
+
+/* lost subscribers, looked for now and then */
+
+static void
+reconnect_all(void)
+{
+    conn_t  *c;
+
+    if (!o.reconnect || dead == 0 || retry_us > now_us) {
+        return;
+    }
+
+    retry_us = now_us + RETRY_US / 5;
+
+    for (c = subs; c < subs + o.subscribers && opening < CONNECTING; c++) {
+        if (c->state == ST_DEAD && c->retry_us <= now_us) {
+            dead--;
+            reconnects++;
+            conn_open(c);
+        }
+    }
+}
+
+
+static void
+stop_at_eof(void)
+{
+    conn_t         *c;
+    struct pollfd   in = { .fd = 0, .events = POLLIN };
+
+    if (!o.until_eof || poll(&in, 1, 0) == 0) {
+        return;
+    }
+
+    for (c = pubs; c < pubs + o.publishers; c++) {
+        c->done = 1;
+    }
 }
 
 
@@ -241,6 +285,8 @@ run(void)
     }
 
     while (!finished()) {
+        stop_at_eof();
+        reconnect_all();
         wake_us = publish_all();
 
         if (now_us > deadline_us
@@ -356,22 +402,45 @@ print_counts(const char *name, unsigned *count, unsigned size, int hex)
 
 
 static void
-print_missed(void)
+print_faults(void)
 {
     conn_t      *c;
-    unsigned     n = 0;
+    tally_t     *of;
+    unsigned     p, n = 0;
 
-    printf("\"missed\": [");
+    printf("\"faults\": [");
 
     for (c = subs; c < subs + o.subscribers; c++) {
-        if (c->missed && n < 50) {
-            printf("%s{\"subscriber\": %u, \"slot\": \"%x\", \"missed\": %llu}",
-                   n++ ? ", " : "", c->index, (unsigned) c->slot,
-                   (unsigned long long) c->missed);
+        for (p = 0; p < o.publishers && n < 50; p++) {
+            of = &c->of[p];
+
+            if (of->lost || of->doubled || of->disorder) {
+                printf("%s{\"subscriber\": %u, \"slot\": \"%x\", "
+                       "\"publisher\": %u, \"lost\": %u, \"doubled\": %u, "
+                       "\"out_of_order\": %u}", n++ ? ", " : "", c->index,
+                       (unsigned) c->slot, p, of->lost, of->doubled,
+                       of->disorder);
+            }
         }
     }
 
     printf("]");
+}
+
+
+/* subscribers on their first connection */
+
+static unsigned
+survivors(void)
+{
+    conn_t    *c;
+    unsigned   n = 0;
+
+    for (c = subs; c < subs + o.subscribers; c++) {
+        n += c->state == ST_READY && c->nlives == 0;
+    }
+
+    return n;
 }
 
 
@@ -386,12 +455,15 @@ print_result(int ok)
         const char  *name;
         uint64_t     value;
     } numbers[] = {
-        { "subscribers", o.subscribers }, { "survivors", ready },
+        { "subscribers", o.subscribers }, { "ready", ready },
+        { "survivors", survivors() },
         { "published", sent - refused }, { "refused", refused },
         { "uncertain", uncertain }, { "received", received },
         { "lost", lost }, { "duplicated", duplicated },
         { "out_of_order", out_of_order }, { "order_hash_mismatch", mismatch },
         { "lost_connections", lost_connections }, { "errors", errors },
+        { "uncertain_seen", uncertain_seen() },
+        { "reconnects", reconnects }, { "unavailable", unavailable },
         { "beats", beats }, { "p50_us", hist_quantile(0.5) },
         { "p99_us", hist_quantile(0.99) }, { "max_us", max_us }
     };
@@ -413,7 +485,7 @@ print_result(int ok)
     printf("%s", sep);
     print_counts("closes", closes, 5000, 0);
     printf("%s", sep);
-    print_missed();
+    print_faults();
     printf(o.json ? "}\n" : "\n}\n");
 }
 
@@ -453,6 +525,8 @@ parse_options(int argc, char **argv)
         { "timeout", 1, 0, 't' }, { "stall", 1, 0, 's' },
         { "hold", 1, 0, 'H' }, { "survive", 0, &o.survive, 1 },
         { "receipt", 0, &o.receipt, 1 }, { "own-ids", 0, &o.own_ids, 1 },
+        { "reconnect", 0, &o.reconnect, 1 },
+        { "until-eof", 0, &o.until_eof, 1 },
         { "json", 0, &o.json, 1 }, { 0, 0, 0, 0 }
     };
 
@@ -491,6 +565,8 @@ parse_options(int argc, char **argv)
     {
         bad_usage("an option is out of its bounds");
     }
+
+    o.survive = o.survive || o.reconnect;
 
     if (o.window == -1) {
         o.window = o.rate > 0 ? 0 : 100;
@@ -531,8 +607,7 @@ make_tables(void)
         c->index = i;
         c->dest = i % o.dests;
         c->seen = alloc(per_dest / 64 + 1, 8);
-        c->last_n = alloc(o.publishers, sizeof(*c->last_n));
-        live[c->dest]++;
+        c->of = alloc(o.publishers, sizeof(*c->of));
     }
 
     for (i = 0; i < o.publishers; i++) {
@@ -579,7 +654,8 @@ main(int argc, char **argv)
 
         run();
         check_all();
-        ok = sent == o.messages && (o.survive || finished());
+        ok = (sent == o.messages || o.until_eof)
+             && (finished() || (o.survive && !o.reconnect));
     }
 
     ok = ok && !lost && !duplicated && !out_of_order && !mismatch && !errors

@@ -15,6 +15,7 @@
 #define RECV_SIZE      65536
 #define MAX_FRAME      (o.body + 16384)
 #define MAX_SLOTS      4096
+#define RETRY_US       50000
 
 enum { SUBSCRIBER, PUB_HTTP, PUB_SEND };
 enum { ST_IDLE, ST_TCP, ST_UPGRADE, ST_CONNECT, ST_SUBSCRIBE, ST_READY,
@@ -31,6 +32,18 @@ typedef struct {
     size_t          len, cap;
 } bytes_t;
 
+/* what a subscriber knows of a publisher */
+typedef struct {
+    uint32_t        first_n;            /* owed from this one on */
+    uint32_t        last_n;             /* highest n + 1 */
+    uint32_t        lost, doubled, disorder;
+} tally_t;
+
+/* numbers of the first and the last message on one connection */
+typedef struct {
+    uint64_t        first_seq, last_seq;
+} life_t;
+
 typedef struct {
     int             fd, kind, state, writing;
     unsigned        index, dest;
@@ -39,18 +52,23 @@ typedef struct {
     size_t          out_pos;
 
     /* a subscriber */
-    uint64_t        last_seq, hash, missed;
+    uint64_t        first_seq, last_seq, hash;
     uint64_t       *seen;               /* a bit for each message */
-    uint32_t       *last_n;             /* highest n + 1 of each publisher */
+    tally_t        *of;                 /* one for each publisher */
+    life_t         *lives;              /* of its former connections */
+    unsigned        nlives;
 
     /* a publisher */
     uint32_t        next_n, total_n, low_n, pending_n;
     int             in_flight, done;
-    uint64_t        next_us, retry_us;
+    uint64_t        next_us;
+
+    uint64_t        retry_us;           /* a lost one comes back then */
 } conn_t;
 
 typedef struct {
-    int             port, publish, json, survive, receipt, own_ids;
+    int             port, publish, json, survive, receipt, own_ids,
+                    reconnect, until_eof;
     long            body, window, hold;
     unsigned        subscribers, dests, publishers, messages;
     double          rate, timeout, stall;
@@ -63,7 +81,7 @@ extern uint64_t        now_us, progress_us, last_us;
 extern conn_t         *subs, *pubs;
 extern char          **dest_name;
 extern unsigned       *live;            /* subscribers of a destination */
-extern unsigned        per_pub, per_dest, opening, ready;
+extern unsigned        per_pub, per_dest, opening, ready, dead;
 
 extern unsigned char  *flags;           /* of messages, and: */
 extern uint32_t       *remaining;       /* subscribers still without it */
@@ -74,7 +92,7 @@ extern unsigned        slot_count[MAX_SLOTS], slot_lost[MAX_SLOTS];
 extern unsigned        closes[5000];
 extern uint64_t        max_us, sent, received, lost, duplicated, out_of_order,
                        mismatch, refused, uncertain, lost_connections, beats,
-                       errors;
+                       reconnects, unavailable, errors;
 
 /* fanout_check.c */
 
@@ -93,9 +111,11 @@ void hist_add(uint64_t us);
 uint64_t hist_quantile(double q);
 
 void message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq);
+void subscriber_ready(conn_t *c);
 void subscriber_lost(conn_t *c);
 void publisher_lost(conn_t *c);
 void check_all(void);
+uint64_t uncertain_seen(void);
 
 /* fanout_wire.c */
 

@@ -113,6 +113,15 @@ message_of(unsigned p, uint32_t n)
 }
 
 
+/* the first n >= low_n that p publishes to the destination */
+
+static uint32_t
+first_to(unsigned p, unsigned dest, uint32_t low_n)
+{
+    return low_n + (dest + o.dests - dest_of(p, low_n)) % o.dests;
+}
+
+
 static int
 seen(conn_t *c, size_t bit)
 {
@@ -177,6 +186,22 @@ hist_quantile(double q)
 }
 
 
+/* what is published from now on is owed to it */
+
+void
+subscriber_ready(conn_t *c)
+{
+    unsigned  p;
+
+    live[c->dest]++;
+    c->first_seq = 0;
+
+    for (p = 0; p < o.publishers; p++) {
+        c->of[p].first_n = pubs[p].next_n;
+    }
+}
+
+
 void
 subscriber_lost(conn_t *c)
 {
@@ -190,6 +215,14 @@ subscriber_lost(conn_t *c)
         slot_lost[c->slot]++;
     }
 
+    c->lives = realloc(c->lives, (c->nlives + 1) * sizeof(life_t));
+    if (c->lives == NULL) {
+        die("realloc");
+    }
+
+    c->lives[c->nlives].first_seq = c->first_seq;
+    c->lives[c->nlives++].last_seq = c->last_seq;
+
     for (p = pubs; p < pubs + o.publishers; p++) {
 
         while (p->low_n < p->next_n
@@ -198,10 +231,13 @@ subscriber_lost(conn_t *c)
             p->low_n++;
         }
 
-        for (n = p->low_n; n < p->next_n; n++) {
+        for (n = first_to(p->index, c->dest, p->low_n);
+             n < p->next_n;
+             n += o.dests)
+        {
             m = message_of(p->index, n);
 
-            if (dest_of(p->index, n) == c->dest
+            if (n >= c->of[p->index].first_n
                 && !(flags[m] & M_COMPLETE)
                 && !seen(c, bit_of(p->index, n))
                 && --remaining[m] == 0)
@@ -209,6 +245,8 @@ subscriber_lost(conn_t *c)
                 settle(m, M_COMPLETE);
             }
         }
+
+        c->of[p->index].first_n = UINT32_MAX;
     }
 }
 
@@ -233,7 +271,6 @@ publisher_lost(conn_t *c)
     }
 
     c->in_flight = 0;
-    c->retry_us = now_us + 50000;
     c->done = c->done || !o.survive;
 }
 
@@ -241,17 +278,22 @@ publisher_lost(conn_t *c)
 void
 message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq)
 {
-    size_t  m, bit;
+    size_t    m, bit;
+    tally_t  *of = &c->of[p];
 
     m = message_of(p, n);
     bit = bit_of(p, n);
 
+    /* also what a former connection of this subscriber has received */
+
     if (seen(c, bit)) {
+        of->doubled++;
         duplicated++;
         return;
     }
 
-    if (seq <= c->last_seq || n < c->last_n[p]) {
+    if (seq <= c->last_seq || n < of->last_n) {
+        of->disorder++;
         out_of_order++;
     }
 
@@ -262,8 +304,9 @@ message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq)
     }
 
     c->seen[bit / 64] |= (uint64_t) 1 << (bit % 64);
+    c->first_seq = c->first_seq ? c->first_seq : seq;
     c->last_seq = seq > c->last_seq ? seq : c->last_seq;
-    c->last_n[p] = n + 1 > c->last_n[p] ? n + 1 : c->last_n[p];
+    of->last_n = n + 1 > of->last_n ? n + 1 : of->last_n;
     c->hash = (c->hash ^ ((uint64_t) p << 32 | n)) * 0x9e3779b97f4a7c15ull;
     c->hash ^= c->hash >> 29;
 
@@ -271,7 +314,7 @@ message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq)
     progress_us = last_us = now_us;
     flags[m] |= M_SEEN;
 
-    if (--remaining[m] == 0) {
+    if (n >= of->first_n && --remaining[m] == 0) {
         settle(m, M_COMPLETE);
     }
 }
@@ -290,71 +333,114 @@ expected(size_t m)
 }
 
 
-static void
-count_missed(conn_t *c)
+/* between the first and the last message on a connection none is missing */
+
+static int
+skipped(conn_t *c, uint64_t seq)
 {
-    size_t    m;
-    conn_t   *p;
-    uint32_t  n;
+    unsigned  i;
 
-    for (p = pubs; p < pubs + o.publishers; p++) {
-        for (n = 0; n < p->next_n; n++) {
-            if (dest_of(p->index, n) != c->dest) {
-                continue;
-            }
-
-            m = message_of(p->index, n);
-
-            if (seen(c, bit_of(p->index, n))) {
-                if (flags[m] & M_REFUSED) {
-                    report(c, "p:%u n:%u came though it was refused",
-                           p->index, n);
-                }
-
-            } else if (expected(m)) {
-                c->missed++;
-            }
+    for (i = 0; i < c->nlives; i++) {
+        if (c->lives[i].first_seq && seq > c->lives[i].first_seq
+            && seq < c->lives[i].last_seq)
+        {
+            return 1;
         }
     }
 
-    lost += c->missed;
+    return c->state == ST_READY && c->first_seq && seq > c->first_seq;
+}
+
+
+static int
+missed(conn_t *c, unsigned p, uint32_t n)
+{
+    size_t  m = message_of(p, n);
+
+    if (seen(c, bit_of(p, n))) {
+        if (flags[m] & M_REFUSED) {
+            report(c, "p:%u n:%u came though it was refused", p, n);
+        }
+
+        return 0;
+    }
+
+    return (n >= c->of[p].first_n && expected(m))
+           || (seq_of[m] && skipped(c, seq_of[m]));
+}
+
+
+static uint64_t
+count_missed(conn_t *c)
+{
+    uint32_t  n;
+    uint64_t  count = 0;
+    unsigned  p;
+
+    for (p = 0; p < o.publishers; p++) {
+        for (n = first_to(p, c->dest, 0); n < pubs[p].next_n; n += o.dests) {
+            c->of[p].lost += missed(c, p, n);
+        }
+
+        count += c->of[p].lost;
+    }
+
+    lost += count;
+
+    return count;
 }
 
 
 /*
- * Counts what the survivors missed, then compares the order in which those
- * that have all of a destination have seen it (majority vote, then count).
+ * Counts what was missed, then compares the order in which those that have
+ * all of a destination have seen it (majority vote, then count).
  */
 
 void
 check_all(void)
 {
+    int                *all;
     conn_t             *c;
+    unsigned            i;
     struct vote_s {
         uint64_t        hash;
         unsigned        count;
     }                  *vote, *v;
 
     vote = alloc(o.dests, sizeof(*vote));
+    all = alloc(o.subscribers, sizeof(*all));
 
-    for (c = subs; c < subs + o.subscribers; c++) {
-        if (c->state != ST_READY) {
-            continue;
-        }
+    for (i = 0; i < o.subscribers; i++) {
+        c = &subs[i];
+        all[i] = count_missed(c) == 0 && c->state == ST_READY && !c->nlives;
 
-        count_missed(c);
-        v = &vote[c->dest];
-
-        if (c->missed == 0) {
+        if (all[i]) {
+            v = &vote[c->dest];
             v->hash = v->count ? v->hash : c->hash;
             v->count += v->hash == c->hash ? 1 : -1;
         }
     }
 
-    for (c = subs; c < subs + o.subscribers; c++) {
-        mismatch += c->state == ST_READY && c->missed == 0
-                    && c->hash != vote[c->dest].hash;
+    for (i = 0; i < o.subscribers; i++) {
+        mismatch += all[i] && subs[i].hash != vote[subs[i].dest].hash;
     }
 
     free(vote);
+    free(all);
+}
+
+
+/* published for certain, though nobody has told the publisher */
+
+uint64_t
+uncertain_seen(void)
+{
+    size_t    m;
+    uint64_t  count = 0;
+
+    for (m = 0; m < (size_t) per_dest * o.dests; m++) {
+        count += (flags[m] & M_UNCERTAIN) && (flags[m] & M_SEEN);
+    }
+
+    return count;
 }

@@ -75,25 +75,28 @@ conn_lost(conn_t *c, unsigned code)
         return;
     }
 
-    if (c->state != ST_READY) {
-        opening--;
-    } else if (c->kind == SUBSCRIBER) {
-        ready--;
-    }
-
     drop(c);
-    c->state = ST_DEAD;
+    c->retry_us = now_us + RETRY_US;
     lost_connections++;
 
     if (code > 0 && code < 5000) {
         closes[code]++;
     }
 
-    if (c->kind == SUBSCRIBER) {
+    if (c->state != ST_READY) {
+        opening--;
+    } else if (c->kind == SUBSCRIBER) {
+        ready--;
         subscriber_lost(c);
+    }
+
+    if (c->kind == SUBSCRIBER) {
+        dead++;
     } else {
         publisher_lost(c);
     }
+
+    c->state = ST_DEAD;
 }
 
 
@@ -228,7 +231,11 @@ conn_ready(conn_t *c)
 {
     opening--;
     c->state = ST_READY;
-    ready += c->kind == SUBSCRIBER;
+
+    if (c->kind == SUBSCRIBER) {
+        ready++;
+        subscriber_ready(c);
+    }
 }
 
 
@@ -300,6 +307,14 @@ upgrade_input(conn_t *c, const char *p, size_t len)
     }
 
     end += 4;
+
+    /* a worker that is about to end says so */
+
+    if (o.survive && strncmp(p, "HTTP/1.1 503 ", 13) == 0) {
+        unavailable++;
+        conn_lost(c, 0);
+        return 0;
+    }
 
     if (strncmp(p, "HTTP/1.1 101 ", 13) != 0) {
         broken(c, "handshake refused");
