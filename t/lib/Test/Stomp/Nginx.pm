@@ -324,8 +324,7 @@ sub kill_worker {
     croak("$pid is not a worker")
         unless grep { $_ == $pid } $self->workers(all => 1);
 
-    push @{ $self->{allowed} }, qr/\Q$pid\E exited on signal/,
-                                qr/was locked by \Q$pid\E/;
+    $self->allow_death($pid);
     kill $signal, $pid or croak("kill $pid: $!");
 
     my $timeout = $opt{timeout} // 10;
@@ -334,6 +333,20 @@ sub kill_worker {
 
     wait_for($timeout, sub { $self->workers >= $self->{workers} })
         or croak("no worker came for $pid");
+    return;
+}
+
+
+# What nginx itself writes about a process that was killed, and nothing else.
+
+sub allow_death {
+    my ($self, $pid, $title) = @_;
+
+    $title //= 'worker process';
+
+    push @{ $self->{allowed} },
+        qr/\[alert\] \d+#\d+: $title $pid exited on signal 9$/,
+        qr/\[alert\] \d+#\d+: shared memory zone "[^"]+" was locked by $pid$/;
     return;
 }
 
