@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# Without this: a reload that loses messages, or workers that never end.
+# Without this: sessions that are cut at a reload, or stay in a zone that
+# nobody publishes to any more.
 
 use strict;
 use warnings;
@@ -25,54 +26,7 @@ CONF
 my $t = nginx(workers => 4, log => 'notice');
 $t->write_conf($http)->start;
 
-my $idle = $t->status->{zone}{used};
 my $epoch = $t->status->{epoch};
-
-
-# ten reloads while messages flow
-
-my $f = start_fanout($t, '--subscribers' => 200,
-    '--destination' => '/topic/reload', '--destinations' => 5,
-    '--messages' => 6000, '--rate' => 1000, '--publish' => 'alternate',
-    '--publishers' => 8, '--timeout' => 60, '--stall' => 10, '--survive');
-
-ok($f->wait_ready, 'subscribers and publishers run');
-
-my $old = join ' ', sort $t->workers;
-
-for my $reload (1 .. 10) {
-    ok($t->reload(timeout => 10), "reload $reload")
-        or diag $t->reload_error;
-}
-
-my ($r, $exit, $text) = $f->finish;
-
-is($exit, 0, 'who stayed connected missed and doubled nothing') or diag $text;
-cmp_ok($r->{survivors}, '>', 0, "$r->{survivors} stayed connected");
-
-# nginx itself closes idle keep-alive connections without a word: a publisher
-# whose request was under way then has no answer
-
-my %closes = %{$r->{closes}};
-my $lost = 0;
-$lost += $_ for values %{$r->{lost_slots}};
-
-cmp_ok($closes{1001}, '>=', $lost,
-       "the $lost who were closed were told so, with code 1001") or diag $text;
-cmp_ok($closes{1006} // 0, '<=', $r->{uncertain},
-       'and only publishers without an answer were not') or diag $text;
-
-is($t->status->{epoch}, $epoch, 'the zone is the same as before');
-
-ok(wait_for(20, sub { $t->workers(all => 1) == 4 }),
-   'the old workers have ended after the drain')
-    or diag join ' ', $t->workers(all => 1);
-
-ok(wait_for(10, sub {
-    my $s = $t->status;
-    return $s->{zone}{used} == $idle && $s->{sessions} == 0
-           && $s->{destinations} == 0;
-}), 'the zone is as empty as before') or diag explain $t->status;
 
 
 # the goodbyes are spread over the drain
@@ -108,46 +62,88 @@ is($t->push_message('/topic/old', 'from the new one')->json->{subscribers}, 1,
 $sub->expect(MESSAGE => destination => '/topic/old',
              -body => 'from the new one');
 $sub->disconnect;
+is($t->status->{epoch}, $epoch, 'all this in one zone');
 
 
-# a zone of another size: its sessions are told to go, new ones find the new
+# Another size, another name, or none at all: the sessions of the zone are
+# told to go, those that come find the new one.
 
-my $stay = $t->stomp;
+$http =~ s/drain 8s/drain 2s/;
+$t->write_conf($http);
+ok($t->reload(old_gone => 1), 'a reload with a shorter drain');
+
 (my $larger = $http) =~ s/zone 16m/zone 20m/;
-$t->write_conf($larger);
-ok($t->reload, 'a reload with a larger zone');
+replaced('a larger zone', $larger);
+is($t->status->{zone}{size}, 20 * 1024 * 1024, 'it has the new size');
 
-my ($code) = $stay->ws->wait_close(15);
-is($code, 1001, 'the old zone\'s session is closed');
-isnt($t->status->{epoch}, $epoch, 'the zone is a new one');
-is($t->status->{zone}{size}, 20 * 1024 * 1024, 'of the new size');
+(my $renamed = $larger) =~ s/\bchat\b(?!\/)/talk/g;
+replaced('another name', $renamed);
+is($t->status->{broker}, 'talk', 'it has the new name');
 
-my $c = $t->stomp;
-$c->subscribe('/topic/new');
-$t->push_message('/topic/new', 'x');
-$c->expect(MESSAGE => destination => '/topic/new', -body => 'x');
-$c->disconnect;
-
-
-# the broker is removed, and comes back
+replaced('the former name', $larger);
+is($t->status->{broker}, 'chat', 'it has the former name');
 
 (my $without = $http) =~ s/stomp_broker.*\n//;
 $without =~ s/location = .endpoint.*\n//;
 $without =~ s/location .push.*\n//;
 $without =~ s/location = .stomp_status.*\n//;
-
-$t->write_conf($without);
-ok($t->reload(old_gone => 1, timeout => 20), 'a reload without a broker');
+told_to_go('no broker', $without);
 
 $t->write_conf($http);
-ok($t->reload, 'and with it again');
-
-$c = $t->stomp;
-$c->subscribe('/topic/again');
-$t->push_message('/topic/again', 'y');
-$c->expect(MESSAGE => destination => '/topic/again', -body => 'y');
-$c->disconnect;
+ok($t->reload, 'a reload with the broker again');
+works('the broker is back');
 
 $t->ok_no_alerts;
 
 done_testing;
+
+
+sub replaced {
+    my ($name, $conf) = @_;
+
+    my $before = $t->status->{epoch};
+
+    told_to_go($name, $conf);
+    isnt($t->status->{epoch}, $before, "$name: the zone is a new one");
+    works($name);
+    return;
+}
+
+
+sub told_to_go {
+    my ($name, $conf) = @_;
+
+    my $f = start_fanout($t, '--subscribers' => 200, '--destinations' => 10,
+                         '--destination' => '/topic/stay', '--hold' => 0,
+                         '--survive');
+
+    ok($f->wait_ready, "$name: 200 sessions are there");
+    $t->write_conf($conf);
+    ok($t->reload(old_gone => 1, timeout => 30), "$name: a reload, and all "
+       . 'old workers have ended') or diag $t->reload_error;
+
+    my ($r) = $f->finish;
+    is_deeply($r->{closes}, { 1001 => 200 }, "$name: all sessions were told")
+        or diag explain $r;
+    return;
+}
+
+
+sub works {
+    my ($name) = @_;
+
+    my $c = $t->stomp;
+    my $s = $t->status;
+
+    is("$s->{sessions} $s->{subscriptions} $s->{destinations}", '1 0 0',
+       "$name: nothing is left of the old ones");
+    $c->subscribe('/topic/new');
+    $t->push_message('/topic/new', $name);
+    $c->expect(MESSAGE => destination => '/topic/new', -body => $name,
+               -name => "$name: messages flow");
+    $c->disconnect;
+
+    ok(wait_for(5, sub { $t->status->{zone}{used} == 0 }),
+       "$name: the zone is empty") or diag $t->status->{zone}{used};
+    return;
+}
