@@ -267,7 +267,7 @@ ngx_stomp_slot_lock(ngx_uint_t slot, int cmd, short *type)
     ngx_memzero(&fl, sizeof(struct flock));
     fl.l_type = F_WRLCK;
     fl.l_whence = SEEK_SET;
-    fl.l_start = slot;
+    fl.l_start = (off_t) slot;
     fl.l_len = 1;
 
     if (fcntl(ngx_stomp_slots.fd, cmd, &fl) == -1) {

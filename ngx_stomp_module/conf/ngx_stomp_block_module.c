@@ -229,6 +229,8 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ctx = confs;
 
     pcf = *cf;
+
+    /* cppcheck-suppress autoVariables; *cf is restored below */
     cf->ctx = &ctx;
     cf->module_type = NGX_STOMP_BLOCK_MODULE;
     cf->cmd_type = NGX_STOMP_BLOCK_CONF;

@@ -153,10 +153,6 @@ ngx_http_stomp_batch_publications(ngx_http_request_t *r, cJSON *json)
 
         rc = ngx_http_stomp_batch_members(&batch, item);
 
-        if (rc == NGX_OK) {
-            rc = ngx_http_stomp_batch_finish(&batch);
-        }
-
         if (rc != NGX_OK) {
             return rc;
         }
@@ -216,12 +212,12 @@ ngx_http_stomp_batch_members(ngx_http_stomp_batch_t *batch, cJSON *item)
         *place = member;
     }
 
-    if (!cJSON_IsString(batch->destination)) {
+    if (batch->destination == NULL || !cJSON_IsString(batch->destination)) {
         return ngx_http_stomp_batch_wrong(batch, "[%ui].destination must be "
                                           "a string", batch->index);
     }
 
-    if (!cJSON_IsString(batch->body)) {
+    if (batch->body == NULL || !cJSON_IsString(batch->body)) {
         return ngx_http_stomp_batch_wrong(batch, "[%ui].body must be a string",
                                           batch->index);
     }
@@ -231,7 +227,7 @@ ngx_http_stomp_batch_members(ngx_http_stomp_batch_t *batch, cJSON *item)
                                           "object of strings", batch->index);
     }
 
-    return NGX_OK;
+    return ngx_http_stomp_batch_finish(batch);
 }
 
 

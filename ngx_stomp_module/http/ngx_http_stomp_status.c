@@ -174,16 +174,18 @@ ngx_http_stomp_status_broker(ngx_http_request_t *r,
     zone = cJSON_AddObjectToObject(json, "zone");
 
     if (zone == NULL
-        || cJSON_AddNumberToObject(zone, "size", stat->size) == NULL
-        || cJSON_AddNumberToObject(zone, "used", stat->used) == NULL
-        || cJSON_AddNumberToObject(zone, "pages_free", stat->pages_free)
+        || cJSON_AddNumberToObject(zone, "size", (double) stat->size) == NULL
+        || cJSON_AddNumberToObject(zone, "used", (double) stat->used) == NULL
+        || cJSON_AddNumberToObject(zone, "pages_free",
+                                   (double) stat->pages_free)
            == NULL)
     {
         goto failed;
     }
 
     for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        if (cJSON_AddNumberToObject(json, numbers[i].name, numbers[i].value)
+        if (cJSON_AddNumberToObject(json, numbers[i].name,
+                                    (double) numbers[i].value)
             == NULL)
         {
             goto failed;

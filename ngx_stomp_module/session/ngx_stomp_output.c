@@ -513,7 +513,7 @@ ngx_stomp_output_consume(ngx_stomp_session_t *s, size_t len)
 
     s->pending -= len;
 
-    while (len) {
+    while (len && s->range.segment != NULL) {
         n = ngx_min(len, s->range.end - s->range.start);
 
         s->range.start += n;
