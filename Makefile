@@ -14,7 +14,7 @@ export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 
 .DEFAULT_GOAL := module
 
-.PHONY: module deps run run-tls stop unit test clean help
+.PHONY: module deps run run-tls stop unit lint test clean help
 
 # Always asked: the script knows whether configure has to run again, and
 # nginx's own Makefile what has to be compiled.
@@ -39,8 +39,13 @@ unit:
 	@$(MAKE) --no-print-directory unit-binaries
 	@tools/test.sh unit
 
+lint:
+	@tools/install.sh build lint
+	@tools/build.sh
+	@tools/test.sh lint
+
 test:
-	@tools/install.sh build run test
+	@tools/install.sh build run test lint
 	@tools/build.sh
 	@$(MAKE) --no-print-directory unit-binaries
 	@tools/test.sh $(TESTS)
@@ -57,11 +62,12 @@ help:
 	@echo 'make run-tls    the same with TLS on port 8443'
 	@echo 'make stop       stop it'
 	@echo 'make unit       run the unit tests'
+	@echo 'make lint       run the checks of the code itself'
 	@echo 'make test       run all tests (TESTS="t/a.t t/b.t" for some)'
 	@echo 'make deps       install what the build needs (Debian, Ubuntu)'
 	@echo 'make clean      remove $(BUILD)'
 	@echo
-	@echo 'run, unit and test install the packages they miss, with apt-get;'
+	@echo 'run, unit, lint and test install the packages they miss, with apt-get;'
 	@echo 'STOMP_NO_INSTALL=1 forbids that.'
 	@echo
 	@echo 'NGINX_SRC=DIR           build for this nginx source tree'

@@ -1,6 +1,6 @@
 #!/bin/bash
 
-# install.sh build|unit|run|test ...
+# install.sh build|unit|lint|run|test ...
 #
 # Installs what is missing for these purposes, and nothing when all is there.
 # The system's nginx is neither started nor enabled.
@@ -64,6 +64,16 @@ collect() {
         need gcc gcc
         need libcmocka-dev
         need perl prove
+        ;;
+
+    lint)
+        need gcc gcc
+        need binutils nm
+        need perl prove
+        need clang-tidy clang-tidy
+        need cppcheck cppcheck
+        need shellcheck shellcheck
+        need nodejs node
         ;;
 
     run)

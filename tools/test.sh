@@ -2,6 +2,7 @@
 
 # test.sh              runs all tests with one prove
 # test.sh unit         the unit tests only
+# test.sh lint         the checks of the code itself only
 # test.sh t/a.t ...    these
 
 . "$(dirname "$0")/lib.sh"
@@ -17,6 +18,9 @@ case ${1:-} in
     unit)
         tests=("${units[@]}")
         ;;
+    lint)
+        tests=(t/lint/*.t)
+        ;;
     *)
         tests=("$@")
         ;;
@@ -26,8 +30,8 @@ if [ ${#tests[@]} = 0 ]; then
     die 'no tests'
 fi
 
-# The unit tests need neither nginx nor Node.
-if [ "${1:-}" != unit ]; then
+# The unit tests and checks need neither nginx nor what npm installs.
+if [ "${1:-}" != unit ] && [ "${1:-}" != lint ]; then
     "$root/tools/npm.sh" t "$build/npm-test"
 
     TEST_NGINX_BINARY=$(nginx_binary)
