@@ -17,8 +17,9 @@
 
 /*
  * A broker: destinations, subscriptions and messages that all workers share.
- * The only header of this layer that the layers above include.  Each function
- * takes the zone's lock itself; none of them is called with it held.
+ * The layers above include this header, and of this layer's others only those
+ * of the hash, the patterns and the wake-ups.  Each function takes the zone's
+ * lock itself; none of them is called with it held.
  */
 
 
