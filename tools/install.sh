@@ -1,11 +1,12 @@
 #!/bin/bash
 
-# install.sh build|unit|lint|run|test ...
+# install.sh build|source|unit|lint|run|test ...
 #
 # Installs what is missing for these purposes, and nothing when all is there.
 # The system's nginx is neither started nor enabled.
 
 . "$(dirname "$0")/lib.sh"
+. "$root/tools/lib-apt.sh"
 
 policy=/usr/sbin/policy-rc.d
 
@@ -39,11 +40,7 @@ collect() {
     case $1 in
 
     build)
-        case ${CC:-cc} in
-            *clang*) need clang clang ;;
-            *) need gcc "${CC%% *}" ;;
-        esac
-        need make make
+        need_compiler
         need libc6-dev
         need libcjson-dev
 
@@ -54,10 +51,16 @@ collect() {
         if [ -z "${NGINX_SRC:-}" ]; then
             need nginx-dev
         else
-            need libpcre2-dev
-            need libssl-dev
-            need zlib1g-dev
+            need_nginx_libraries
         fi
+        ;;
+
+    source)
+        # Debian's source packages of nginx, and what they are built with
+        need dpkg-dev dpkg-source
+        need xz-utils xz
+        need_compiler
+        need_nginx_libraries
         ;;
 
     unit)
@@ -102,6 +105,22 @@ collect() {
 }
 
 
+need_compiler() {
+    case ${CC:-cc} in
+        *clang*) need clang clang ;;
+        *) need gcc "${CC:-cc}" ;;
+    esac
+    need make make
+}
+
+
+need_nginx_libraries() {
+    need libpcre2-dev
+    need libssl-dev
+    need zlib1g-dev
+}
+
+
 need_nginx() {
     if [ -z "${NGINX_BIN:-}${TEST_NGINX_BINARY:-}" ]; then
         need nginx
@@ -139,13 +158,6 @@ restore_services() {
     fi
 
     trap - EXIT INT TERM HUP
-}
-
-
-apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 \
-        install --yes --no-install-recommends "$@" </dev/null >/dev/null
 }
 
 

@@ -7,6 +7,7 @@
 # from the system's suite.
 
 . "$(dirname "$0")/lib.sh"
+. "$root/tools/lib-apt.sh"
 
 package=libtest-nginx-perl
 apt=$build/apt
@@ -17,82 +18,10 @@ have_it() {
 }
 
 
-apt_install() {
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 \
-        install --yes --no-install-recommends "$@" </dev/null >/dev/null
-}
-
-
-# The base URLs of the Debian archives in this machine's sources, in both
-# formats, then those of the same hosts, then Debian's own.
-
-mirrors() {
-    local sources=(/etc/apt/sources.list /etc/apt/sources.list.d/*)
-    local url
-
-    {
-        for url in $(sed -n -E \
-            -e 's/^URIs:[[:space:]]*//p' \
-            -e 's/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' \
-            "${sources[@]}" 2>/dev/null)
-        do
-            case $url in
-                */debian | */debian/)
-                    echo "${url%/}"
-                    ;;
-                */archive/debian/[0-9]*)
-                    # a snapshot: it may be older than the suite
-                    echo "${url%/}"
-                    ;;
-            esac
-        done
-
-        for url in $(sed -n -E \
-            -e 's/^URIs:[[:space:]]*//p' \
-            -e 's/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' \
-            "${sources[@]}" 2>/dev/null)
-        do
-            case $url in
-                *debian*)
-                    echo "$url" | sed -n -E 's,^(https?://[^/]+)/.*,\1/debian,p'
-                    ;;
-            esac
-        done
-
-        echo http://deb.debian.org/debian
-    } | awk '!seen[$0]++'
-}
-
-
-apt_private() {
-    "$1" -qq \
-        -o Dir::Etc::sourcelist="$apt/sources.list" \
-        -o Dir::Etc::sourceparts=/dev/null \
-        -o Dir::Etc::preferences=/dev/null \
-        -o Dir::Etc::preferencesparts=/dev/null \
-        -o Dir::State::Lists="$apt/lists" \
-        -o Dir::Cache::pkgcache= \
-        -o Dir::Cache::srcpkgcache= \
-        -o APT::Sandbox::User=root \
-        -o Acquire::Languages=none \
-        -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false \
-        -o APT::Get::List-Cleanup=true \
-        "${@:2}" </dev/null
-}
-
-
 # try URL SUITE: leaves the package in $apt
 
 try() {
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-    echo "deb [signed-by=$keyring] $1 $2 main" > "$apt/sources.list"
-    rm -rf "$apt/lists"
-    mkdir -p "$apt/lists/partial"
-
-    apt_private apt-get update -o APT::Update::Error-Mode=any \
-        >> "$apt/log" 2>&1 || return 1
+    private_lists deb "$1" "$2" || return 1
     (cd "$apt" && apt_private apt-get download "$package") \
         >> "$apt/log" 2>&1 || return 1
 
@@ -139,18 +68,7 @@ mkdir -p "$apt"
 set -- "$apt/$package"_*.deb
 
 if [ ! -s "$1" ]; then
-    if ! find_package; then
-        tail -5 "$apt/log" >&2
-
-        # Whether old lists are good enough is this machine's to say.
-        if grep -q 'is expired' "$apt/log"; then
-            say 'The lists of this mirror have expired.  If it is a snapshot' \
-                'on purpose, set Acquire::Check-Valid-Until "false" in the' \
-                'configuration of apt.' >&2
-        fi
-
-        die "no mirror has $package; the whole story: $apt/log"
-    fi
+    find_package || die_of_mirrors "$package"
     set -- "$apt/$package"_*.deb
 fi
 
