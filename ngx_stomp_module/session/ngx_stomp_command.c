@@ -413,9 +413,7 @@ ngx_stomp_command_disconnect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     s->state = NGX_STOMP_SESSION_DISCONNECTED;
     s->deadline = ngx_stomp_wheel_now() + NGX_STOMP_DISCONNECT_TIME;
 
-    if (!s->dead) {
-        ngx_stomp_wheel_hurry(s);
-    }
+    ngx_stomp_wheel_hurry(s);
 
     return NGX_DONE;
 }

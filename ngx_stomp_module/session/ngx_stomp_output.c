@@ -409,7 +409,7 @@ ngx_stomp_output_send(ngx_stomp_session_t *s)
 
     /* from now on it is watched for its time-out */
 
-    if (rc == NGX_AGAIN && !s->blocked && !s->dead) {
+    if (rc == NGX_AGAIN && !s->blocked) {
         ngx_stomp_wheel_hurry(s);
     }
 

@@ -468,9 +468,7 @@ ngx_stomp_session_finish(ngx_stomp_session_t *s, ngx_uint_t code,
     s->finished = 1;
     s->deadline = ngx_stomp_wheel_now() + NGX_STOMP_FINISH_TIME;
 
-    if (!s->dead) {
-        ngx_stomp_wheel_hurry(s);
-    }
+    ngx_stomp_wheel_hurry(s);
 }
 
 

@@ -520,7 +520,11 @@ ngx_stomp_wheel_place(ngx_stomp_session_t *s, uint32_t tick)
 void
 ngx_stomp_wheel_hurry(ngx_stomp_session_t *s)
 {
-    ngx_stomp_wheel_place(s, ngx_stomp_wheel_now() + 1);
+    /* a dead one has left the wheel, and waits to be closed */
+
+    if (!s->dead) {
+        ngx_stomp_wheel_place(s, ngx_stomp_wheel_now() + 1);
+    }
 }
 
 
