@@ -267,7 +267,9 @@ ngx_stomp_command_receipt(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 
     receipt = ngx_stomp_header(frame, "receipt");
 
-    if (receipt == NULL) {
+    /* an own message can have been the session's end */
+
+    if (receipt == NULL || s->finished) {
         return;
     }
 

@@ -14,6 +14,14 @@
 #include <ngx_stomp_ws.h>
 
 
+/* what is older than a subscription is not for it */
+
+#define ngx_stomp_fanout_wanted(group, member, m)                             \
+    (((m)->sequence > (group)->from                                           \
+      || (m)->sequence > (member)->sub->from)                                 \
+     && !(member)->session->finished                                          \
+     && !(member)->session->dead)
+
 /* from so many forms on the rest of a frame is shared by all */
 #define NGX_STOMP_SPLIT_FORMS  8
 #define NGX_STOMP_SPLIT_BODY   1024
@@ -36,6 +44,8 @@ static void ngx_stomp_fanout_missed(ngx_stomp_group_t *group, uint64_t last);
 static void ngx_stomp_fanout_group(ngx_stomp_hub_t *hub,
     ngx_stomp_group_t *group, ngx_stomp_message_t *m,
     ngx_stomp_encoded_t *e);
+static void ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub,
+    ngx_stomp_group_t *group, ngx_stomp_message_t *m);
 
 
 ngx_int_t
@@ -415,6 +425,7 @@ ngx_stomp_group_add(ngx_stomp_group_t *group, ngx_stomp_session_t *s,
 void
 ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
 {
+    ngx_int_t             rc;
     ngx_uint_t            split;
     ngx_stomp_hub_t      *hub;
     ngx_stomp_group_t    *group;
@@ -432,31 +443,21 @@ ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
     split = (local->ngroups >= NGX_STOMP_SPLIT_FORMS
              || (local->ngroups > 1 && m->body >= NGX_STOMP_SPLIT_BODY));
 
-    if (ngx_stomp_form_message(hub, m, split, &e) != NGX_OK) {
-        goto failed;
-    }
+    rc = ngx_stomp_form_message(hub, m, split, &e);
 
     for (group = local->groups; group; group = group->next) {
 
-        if (ngx_stomp_form_encode(hub, group->form, m, &e) != NGX_OK) {
-            ngx_stomp_form_done(&e);
-            goto failed;
-        }
+        if (rc == NGX_OK
+            && ngx_stomp_form_encode(hub, group->form, m, &e) == NGX_OK)
+        {
+            ngx_stomp_fanout_group(hub, group, m, &e);
 
-        ngx_stomp_fanout_group(hub, group, m, &e);
+        } else {
+            ngx_stomp_fanout_lost(hub, group, m);
+        }
     }
 
     ngx_stomp_form_done(&e);
-
-    return;
-
-failed:
-
-    ngx_log_error(NGX_LOG_ERR, hub->log, 0,
-                  "no memory to deliver a message to %uD subscriptions",
-                  local->n);
-
-    hub->broker->dropped += local->n;
 }
 
 
@@ -476,15 +477,11 @@ ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
 
         member = &group->members[i];
 
-        if (m->sequence <= group->from && m->sequence <= member->sub->from) {
+        if (!ngx_stomp_fanout_wanted(group, member, m)) {
             continue;
         }
 
         s = member->session;
-
-        if (s->finished || s->dead) {
-            continue;
-        }
 
         ngx_stomp_output_range(s, e->segment, e->start, e->end);
 
@@ -496,6 +493,38 @@ ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
     }
 
     hub->broker->delivered += n;
+}
+
+
+/* no memory to encode it: a session does not go on with a hole */
+
+static void
+ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
+    ngx_stomp_message_t *m)
+{
+    uint32_t             i, n;
+    ngx_stomp_member_t  *member;
+
+    n = 0;
+
+    for (i = 0; i < group->n; i++) {
+
+        member = &group->members[i];
+
+        if (!ngx_stomp_fanout_wanted(group, member, m)) {
+            continue;
+        }
+
+        ngx_stomp_session_finish(member->session, NGX_STOMP_WS_TRY_LATER,
+                                 "no memory for a message");
+        n++;
+    }
+
+    hub->broker->dropped += n;
+
+    ngx_log_error(NGX_LOG_ERR, hub->log, 0,
+                  "no memory to deliver a message to %uD subscriptions, "
+                  "their sessions are closed", n);
 }
 
 

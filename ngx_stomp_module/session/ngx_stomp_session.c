@@ -231,7 +231,7 @@ ngx_stomp_session_frames(ngx_stomp_session_t *s, ngx_stomp_parser_t *parser,
         s->retried = 0;
         s->progress = 1;
 
-        if (rc == NGX_DONE || s->dead) {
+        if (rc == NGX_DONE || s->finished || s->dead) {
             return NGX_DONE;
         }
     }
