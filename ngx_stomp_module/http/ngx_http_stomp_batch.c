@@ -70,7 +70,17 @@ ngx_http_stomp_push_batch(ngx_http_request_t *r, ngx_str_t *body)
 
     end = NULL;
 
+    /* cJSON doesn't tell why it gave up */
+
+    ngx_set_errno(0);
+
     json = ngx_http_stomp_batch_parse(body, &end);
+
+    if (json == NULL && ngx_errno == NGX_ENOMEM) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, ngx_errno,
+                      "no memory to read a batch of %uz octets", body->len);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (json == NULL) {
         return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST,

@@ -73,15 +73,14 @@ ngx_http_stomp_status_request(ngx_http_request_t *r)
     }
 
     json = ngx_http_stomp_status_json(r, slcf->status);
-    if (json == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    text = cJSON_Print(json);
+    text = (json != NULL) ? cJSON_Print(json) : NULL;
 
     cJSON_Delete(json);
 
     if (text == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "no memory for the status of stomp_broker \"%V\"",
+                      &slcf->status->name);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
