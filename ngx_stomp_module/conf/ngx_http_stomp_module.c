@@ -720,7 +720,7 @@ ngx_http_stomp_ping_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    session->ping_interval = ms / 1000;
+    session->ping_interval = (time_t) (ms / 1000);
 
     return NGX_CONF_OK;
 }

@@ -22,6 +22,7 @@ my %may_include = (
         system => [qw(ngx_config.h ngx_core.h)],
         more => {
             ngx_stomp_slot => [qw(sys/eventfd.h sys/mman.h)],
+            ngx_stomp_test_hooks => [qw(sys/mman.h)],
             ngx_stomp_wake => [qw(ngx_event.h ngx_channel.h)],
         },
         folders => [qw(broker)],
