@@ -48,6 +48,8 @@ CONF
 
 # new(workers => 1, name =>, log => 'info', connections => 4096,
 #     access_log => 0, globals => 'main lines', events => 'events lines')
+#
+# workers => 0: "master_process off"
 
 sub new {
     my ($class, %opt) = @_;
@@ -59,7 +61,7 @@ sub new {
         workers => 1, connections => 4096, access_log => 1, %opt,
         build => $build, prefix => "$build/t/$name", owner => $$,
         log => $ENV{STOMP_LOG} // $opt{log} // 'info',
-        allowed => [], ports => {}, locks => [],
+        allowed => [], ports => {}, locks => [], masters => [],
     }, $class;
 
     File::Path::remove_tree($self->{prefix});
@@ -142,13 +144,15 @@ sub preamble {
     my $extra = join "\n", $ENV{STOMP_GLOBALS} // '', $self->{globals} // '';
     my $events = $self->{events} // '';
     my $modules = join '', map { "load_module $_;\n" } $self->modules;
+    my $processes = $self->{workers} ? "worker_processes $self->{workers};"
+                                     : 'master_process off;';
     my $temp = join '', map { "    ${_}_temp_path temp/$_;\n" }
         qw(client_body proxy fastcgi uwsgi scgi);
 
     return <<"CONF";
 $modules$user
 daemon on;
-worker_processes $self->{workers};
+$processes
 pid logs/$main.pid;
 error_log logs/error.log $self->{log};
 $extra
@@ -279,17 +283,17 @@ sub alive {
 
 
 sub children {
-    my ($self) = @_;
+    my ($self, $master) = @_;
 
     my %title;
-    return %title unless $self->{master};
+    $master //= $self->{master} or return;
 
     opendir my $proc, '/proc' or croak("/proc: $!");
 
     for my $pid (grep { /^\d+$/ } readdir $proc) {
         my ($state, $parent) = read_file("/proc/$pid/stat")
                                =~ /^\d+ \(.*\) (\S) (\d+)/s or next;
-        next if $parent != $self->{master} || $state =~ /[ZX]/;
+        next if $parent != $master || $state =~ /[ZX]/;
         ($title{$pid} = read_file("/proc/$pid/cmdline")) =~ tr/\0/ /;
     }
 
@@ -297,13 +301,13 @@ sub children {
 }
 
 
-# Pids of the running workers; all => 1 counts those that shut down, too.
-# The title is set after the worker's initialisation.
+# Pids of the running workers; all => 1 counts those that shut down, too;
+# of => another master.  The title is set after the worker's initialisation.
 
 sub workers {
     my ($self, %opt) = @_;
 
-    my %title = $self->children;
+    my %title = $self->children($opt{of});
     my @pids = sort { $a <=> $b } grep {
         $title{$_} =~ /worker process/
         && ($opt{all} || $title{$_} !~ /shutting down/)
@@ -382,14 +386,39 @@ sub reload {
 sub reload_error { return $_[0]{reload_error} }
 
 
+# USR2, then waits until the workers of the new executable run, beside the
+# others.  Returns the old master's pid; master() is the new one.
+
+sub upgrade {
+    my ($self, %opt) = @_;
+
+    my $old = $self->{master};
+    kill 'USR2', $old or croak("USR2: $!");
+
+    wait_for($opt{timeout} // 20, sub {
+        my ($new) = read_file("$self->{prefix}/logs/nginx.pid") =~ /^(\d+)$/m
+            or return 0;
+        return $new != $old && alive($new)
+               && $self->workers(of => $new) >= $self->{workers}
+               && ($self->{master} = $new);
+    }) or croak('the new executable did not start: ' . $self->error_log);
+
+    push @{ $self->{masters} }, $old;
+    return $old;
+}
+
+
 # QUIT, then TERM, then KILL, each with a deadline; returns the signal that
 # was enough.  Workers that outlive their master are killed by pid.
 
 sub stop {
     my ($self, %opt) = @_;
 
-    my $master = $self->{master} or return;
-    my @pids = ($master, keys %{ { $self->children } });
+    my @masters = grep { $_ && is_nginx($_) }
+                  $self->{master}, @{ $self->{masters} };
+    return unless @masters;
+
+    my @pids = (@masters, map { keys %{ { $self->children($_) } } } @masters);
     my $last;
 
     for ([ QUIT => $opt{quit} // 5 ], [ TERM => 5 ], [ KILL => 5 ]) {
@@ -397,8 +426,8 @@ sub stop {
         next if $timeout == 0;
 
         $last = $signal;
-        my @to = $signal eq 'KILL' ? grep({ is_nginx($_) } @pids) : $master;
-        kill $signal, @to;
+        kill $signal, $signal eq 'KILL' ? grep({ is_nginx($_) } @pids)
+                                        : @masters;
         last if wait_for($timeout, sub { !grep { is_nginx($_) } @pids });
     }
 
@@ -410,7 +439,9 @@ sub stop {
 sub is_nginx {
     my ($pid) = @_;
 
-    return alive($pid) && read_file("/proc/$pid/cmdline") =~ /^nginx:/;
+    # without a master the command line stays as it was
+    return alive($pid)
+           && read_file("/proc/$pid/cmdline") =~ /^nginx:|\0-p\0/;
 }
 
 
