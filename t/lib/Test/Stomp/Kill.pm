@@ -116,8 +116,7 @@ sub wait_hit {
     my $timeout = $opt{timeout} // 10;
     my $pid = wait_for($timeout, sub { $self->hit }) or return 0;
 
-    push @{ $t->{allowed} }, qr/\b$pid exited on signal/,
-                             qr/was locked by $pid\b/;
+    $t->allow_death($pid);
 
     wait_for($timeout, sub { !Test::Stomp::Nginx::alive($pid) })
         or croak("$pid survived");
