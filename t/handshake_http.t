@@ -5,7 +5,8 @@ use lib 't/lib';
 
 use Test::Stomp::Nginx;
 
-my $place;
+# not "my": it has to outlive what Test::Nginx does at the end
+our $place;
 
 BEGIN {
     # only for its port, its folder and the modules
