@@ -261,9 +261,14 @@ ngx_http_stomp_handshake_answer(ngx_http_request_t *r, ngx_str_t *key)
     static const char  name[] = "Sec-WebSocket-Protocol";
 
     accept = ngx_pnalloc(r->pool, NGX_STOMP_WS_ACCEPT_LEN);
-    h = ngx_list_push(&r->headers_out.headers);
+    if (accept == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    if (accept == NULL || h == NULL) {
+    /* once it is on the list, it is sent with the error, too */
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
