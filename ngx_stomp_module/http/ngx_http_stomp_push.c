@@ -216,6 +216,22 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
     slcf = ngx_http_get_module_loc_conf(r, ngx_http_stomp_module);
     b = slcf->push->broker;
 
+    size = sizeof("[]\n");
+
+    for (i = 0; i < n; i++) {
+        size += sizeof("{\"destination\":,\"message-id\":\"\","
+                       "\"subscribers\":},")
+                + ngx_stomp_json_string_len(&p[i].destination)
+                + NGX_STOMP_MESSAGE_ID_MAX + NGX_INT32_LEN;
+    }
+
+    /* what is published can't be refused any more */
+
+    json.data = ngx_pnalloc(r->pool, size);
+    if (json.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     rc = ngx_stomp_broker_publish(b, p, n);
 
     if (rc != NGX_OK) {
@@ -244,20 +260,6 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
                                            "try again later"
                                          : "this worker can't publish that "
                                            "now, try again");
-    }
-
-    size = sizeof("[]\n");
-
-    for (i = 0; i < n; i++) {
-        size += sizeof("{\"destination\":,\"message-id\":\"\","
-                       "\"subscribers\":},")
-                + ngx_stomp_json_string_len(&p[i].destination)
-                + NGX_STOMP_MESSAGE_ID_MAX + NGX_INT32_LEN;
-    }
-
-    json.data = ngx_pnalloc(r->pool, size);
-    if (json.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     last = json.data;
