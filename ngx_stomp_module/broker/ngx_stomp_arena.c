@@ -42,6 +42,10 @@ ngx_stomp_alloc_locked(ngx_stomp_zone_t *zone, size_t size)
 
     class = ngx_stomp_arena_class(size);
 
+    if (ngx_stomp_test_full()) {
+        return 0;
+    }
+
     page = ngx_stomp_arena_page(zone, class);
     if (page == NULL) {
         return 0;

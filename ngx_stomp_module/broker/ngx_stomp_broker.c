@@ -16,6 +16,8 @@
 
 static ngx_stomp_broker_t *ngx_stomp_broker_find(void *addr);
 static void ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b);
+static void ngx_stomp_broker_session_fill_locked(ngx_stomp_broker_t *b,
+    uint32_t offset, ngx_stomp_session_info_t *info);
 
 
 /* brokers of this process, one for each zone that it has seen */
@@ -424,19 +426,15 @@ uint32_t
 ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
     ngx_stomp_session_info_t *info)
 {
-    u_char                  *p;
-    size_t                   size;
-    uint32_t                 offset;
-    ngx_stomp_zone_t        *zone;
-    ngx_stomp_slot_sh_t     *own;
-    ngx_stomp_session_sh_t  *session, *first;
+    size_t             size;
+    uint32_t           offset;
+    ngx_stomp_zone_t  *zone;
 
     if (b->slot == NGX_STOMP_SLOT_NONE) {
         return 0;
     }
 
     zone = &b->zone;
-    own = &zone->sh->slots[b->slot];
 
     info->addr.len = ngx_min(info->addr.len, NGX_STOMP_SESSION_TEXT_MAX);
     info->user.len = ngx_min(info->user.len, NGX_STOMP_SESSION_TEXT_MAX);
@@ -449,10 +447,36 @@ ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
     offset = ngx_stomp_alloc_locked(zone, size);
 
     if (offset == 0) {
-        ngx_stomp_zone_rollback(zone);
         ngx_stomp_broker_unlock(b);
-        return 0;
+
+        ngx_stomp_broker_reclaim(b);
+
+        ngx_stomp_zone_lock(zone);
+
+        offset = ngx_stomp_alloc_locked(zone, size);
     }
+
+    if (offset) {
+        ngx_stomp_broker_session_fill_locked(b, offset, info);
+    }
+
+    ngx_stomp_broker_unlock(b);
+
+    return offset;
+}
+
+
+static void
+ngx_stomp_broker_session_fill_locked(ngx_stomp_broker_t *b, uint32_t offset,
+    ngx_stomp_session_info_t *info)
+{
+    u_char                  *p;
+    ngx_stomp_zone_t        *zone;
+    ngx_stomp_slot_sh_t     *own;
+    ngx_stomp_session_sh_t  *session, *first;
+
+    zone = &b->zone;
+    own = &zone->sh->slots[b->slot];
 
     session = ngx_stomp_zone_ptr(zone, offset);
 
@@ -479,10 +503,6 @@ ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
 
     ngx_stomp_set(zone, &own->sessions, offset);
     ngx_stomp_set(zone, &own->nsessions, own->nsessions + 1);
-
-    ngx_stomp_broker_unlock(b);
-
-    return offset;
 }
 
 

@@ -16,11 +16,13 @@
 static void ngx_stomp_test_map(void) __attribute__((constructor));
 static void ngx_stomp_test_store_hook(void);
 static void ngx_stomp_test_point_hook(const char *name);
+static ngx_uint_t ngx_stomp_test_alloc_hook(void);
 static void ngx_stomp_test_count(void);
 
 
 void (*ngx_stomp_store_hook)(void);
 void (*ngx_stomp_point_hook)(const char *name);
+ngx_uint_t (*ngx_stomp_alloc_hook)(void);
 
 static ngx_stomp_test_control_t  *ngx_stomp_test_control;
 
@@ -58,6 +60,7 @@ ngx_stomp_test_map(void)
     ngx_stomp_test_control = p;
     ngx_stomp_store_hook = ngx_stomp_test_store_hook;
     ngx_stomp_point_hook = ngx_stomp_test_point_hook;
+    ngx_stomp_alloc_hook = ngx_stomp_test_alloc_hook;
 }
 
 
@@ -80,6 +83,33 @@ ngx_stomp_test_point_hook(const char *name)
     {
         ngx_stomp_test_count();
     }
+}
+
+
+/* the lock is held: nobody else counts */
+
+static ngx_uint_t
+ngx_stomp_test_alloc_hook(void)
+{
+    ngx_stomp_test_control_t  *control;
+
+    control = ngx_stomp_test_control;
+
+    if (control->left == 0
+        || (control->pid != 0 && control->pid != (ngx_atomic_uint_t) ngx_pid)
+        || ngx_strcmp(control->point, "alloc") != 0)
+    {
+        return 0;
+    }
+
+    if (control->left > 1) {
+        control->left--;
+        return 0;
+    }
+
+    control->hit = (ngx_atomic_uint_t) ngx_pid;
+
+    return 1;
 }
 
 

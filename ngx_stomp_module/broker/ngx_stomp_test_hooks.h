@@ -27,6 +27,9 @@
  *            to be woken has not been;
  *   "hand"   what was taken in hand is about to be delivered.
  *
+ * At "alloc" nobody is killed: the allocation in the zone, and all that
+ * follow, fail as long as it is armed.
+ *
  * In nginx they are armed at run time: if the variable STOMP_TEST_CONTROL is
  * in the environment that nginx starts with, the file of this name is mapped
  * by the master, and by its workers with it, as an ngx_stomp_test_control_t.
@@ -49,6 +52,7 @@ typedef struct {
 /* unit tests set these themselves */
 extern void (*ngx_stomp_store_hook)(void);
 extern void (*ngx_stomp_point_hook)(const char *name);
+extern ngx_uint_t (*ngx_stomp_alloc_hook)(void);
 
 #define ngx_stomp_test_store()                                                \
     do {                                                                      \
@@ -64,10 +68,14 @@ extern void (*ngx_stomp_point_hook)(const char *name);
         }                                                                     \
     } while (0)
 
+#define ngx_stomp_test_full()                                                 \
+    (ngx_stomp_alloc_hook && ngx_stomp_alloc_hook())
+
 #else
 
 #define ngx_stomp_test_store()
 #define ngx_stomp_test_point(name)
+#define ngx_stomp_test_full()  0
 
 #endif
 

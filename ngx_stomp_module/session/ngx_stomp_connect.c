@@ -64,6 +64,10 @@ ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
                                 "The zone of stomp_broker \"%V\" has no room "
                                 "for another session, try again later.",
                                 &s->hub->broker->conf->name);
+
+        ngx_log_error(NGX_LOG_ERR, s->connection->log, 0,
+                      "zone of stomp_broker \"%V\" is full",
+                      &s->hub->broker->conf->name);
         return NGX_DONE;
     }
 

@@ -35,6 +35,7 @@ UNIT_arena = $(broker_unit)
 UNIT_slot = $(broker_unit)
 UNIT_broker = $(broker_unit)
 UNIT_lock = $(broker_unit)
+UNIT_full = $(broker_unit)
 UNIT_crash = $(broker_unit) crash_operations.c
 UNIT_storm = $(broker_unit)
 

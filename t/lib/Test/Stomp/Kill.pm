@@ -9,6 +9,7 @@ package Test::Stomp::Kill;
 #   $t->start;
 #   $k->arm(pid => $pid, nth => 17);          # its 17th store from now on
 #   $k->arm(point => 'wake');                 # whoever is there first
+#   $k->arm(point => 'alloc', nth => 5);      # the zone is full from then on
 #   ...
 #   $pid = $k->wait_hit;                      # dead; its successor runs
 
