@@ -29,9 +29,17 @@
  * through ngx_stomp_set(), which notes the old value first; unlocking forgets
  * the notes.  Who finds notes when it locks plays them backwards: the last
  * holder was killed, and its operation has not happened.  So:
- *   - an object that is allocated and not linked yet is written directly;
+ *   - an object that is allocated and not linked yet is written directly, and
+ *     so are the numbers of a batch in the section that publishes it: what is
+ *     not published yet is linked only to be freed;
+ *   - statistics that nothing depends on are added to directly;
  *   - an object that is freed is not handed out again before the unlock;
  *   - a section makes less than NGX_STOMP_UNDO_MAX notes: callers bound it.
+ *
+ * Without the lock a process reads what never changes (the header's layout,
+ * epoch and key), "retired", and the messages that it has in hand, but for
+ * their count of references; it writes nothing.  t/unit/lock_guard_rules.c
+ * knows these rules, and a test watches that they are kept.
  */
 
 
