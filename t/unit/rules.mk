@@ -25,7 +25,20 @@ unit_layers = $(sort \
     $(if $(filter http/% conf/%,$1),conf http session broker proto))
 
 .PHONY: unit-binaries
-unit-binaries: $(unit_binaries)
+unit-binaries: $(unit_binaries) $(BUILD)/unit/lock_guard.so
+
+# What t/lock_discipline.t preloads into nginx; the functions that it stands
+# around are found when they are called first.
+guard_sources := $(addprefix t/unit/,lock_guard.c lock_guard_rules.c \
+    lock_guard_preload.c)
+
+$(BUILD)/unit/lock_guard.so: $(guard_sources) $(unit_headers) \
+        t/unit/rules.mk $(BUILD)/nginx.mk
+	@mkdir -p $(@D)
+	@echo "  GUARD lock_guard.so"
+	@$(CC) -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter -shared -fPIC \
+	    -Wl,-z,lazy -It/unit -Ingx_stomp_module/broker \
+	    $(NGINX_INCS:%=-isystem %) -o $@ $(guard_sources) -ldl
 
 define unit_rule
 $(BUILD)/unit/$1_test: t/unit/$1_test.c $(call unit_path,$(UNIT_$1)) \
