@@ -44,12 +44,15 @@ void ngx_stomp_free_chain_locked(ngx_stomp_zone_t *zone, uint32_t head,
  */
 void ngx_stomp_arena_collect_locked(ngx_stomp_zone_t *zone, ngx_uint_t n);
 
-/* Returns the octets that an object of that size takes. */
+/*
+ * Returns the octets that an object of that size takes; size is at most
+ * NGX_STOMP_PAGE_SIZE.  Needs no lock.
+ */
 size_t ngx_stomp_arena_size(size_t size);
 
 /*
- * Sums up, in octets, what is in use, with objects that wait to be given
- * back.  The lock is held.
+ * Returns what is in use, in octets, with objects that wait to be given back.
+ * The lock is held.
  */
 size_t ngx_stomp_arena_used_locked(ngx_stomp_zone_t *zone);
 

@@ -163,9 +163,13 @@ void ngx_stomp_broker_detach(ngx_stomp_broker_t *b);
 ngx_int_t ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *publications, ngx_uint_t n);
 
-/* Returns "<epoch>-<sequence>" in buf, of NGX_STOMP_MESSAGE_ID_MAX octets. */
+/* "<epoch in hex>-<sequence>" */
 #define NGX_STOMP_MESSAGE_ID_MAX  (16 + 1 + NGX_INT64_LEN)
 
+/*
+ * Writes a message's id to buf, of NGX_STOMP_MESSAGE_ID_MAX octets.  Returns
+ * its end.
+ */
 u_char *ngx_stomp_broker_message_id(ngx_stomp_broker_t *b, u_char *buf,
     uint64_t sequence);
 

@@ -105,7 +105,10 @@ typedef struct {
 } ngx_stomp_batch_t;
 
 
-/* Returns what a publication takes in its first object and data. */
+/*
+ * Returns the octets that a publication takes in one object, its headers and
+ * body included.  Needs no lock.
+ */
 size_t ngx_stomp_message_size(ngx_stomp_publication_t *p);
 
 /*
@@ -141,7 +144,8 @@ uint32_t ngx_stomp_message_open(ngx_stomp_zone_t *zone, uint32_t message,
 
 /*
  * Copies the next len octets of the headers and the body to dst; the caller
- * asks for no more than there are.  Returns dst + len.
+ * asks for no more than there are, and still holds its reference: no lock is
+ * needed.  Returns dst + len.
  */
 u_char *ngx_stomp_message_read(ngx_stomp_zone_t *zone, ngx_stomp_message_t *m,
     u_char *dst, size_t len);

@@ -15,7 +15,7 @@
 /*
  * Patterns of destinations: segments between slashes, where "*" stands for
  * any one segment, and "**", as the last one, for any number of segments,
- * also none.
+ * also none.  They are the process's own: no lock is needed.
  */
 
 

@@ -58,7 +58,10 @@ uint32_t ngx_stomp_slot_generation(ngx_uint_t slot);
  */
 ngx_int_t ngx_stomp_slot_alive(ngx_uint_t slot, uint32_t generation);
 
-/* An ngx_stomp_alive_pt: tells by pid, for who waits for a zone's lock. */
+/*
+ * An ngx_stomp_alive_pt, for who waits for a zone's lock.
+ * NGX_OK: a process with that pid may live;  NGX_DECLINED: it is dead.
+ */
 ngx_int_t ngx_stomp_slot_pid_alive(ngx_pid_t pid);
 
 /* Wakes the owner of a slot.  A system call: not under a lock. */

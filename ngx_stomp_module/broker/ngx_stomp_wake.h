@@ -12,6 +12,12 @@
 
 
 /*
+ * What wake-ups have to do with nginx's events.  None of these functions is
+ * called with a zone's lock held.
+ */
+
+
+/*
  * Waits for wake-ups of this process's slot: each calls drain(b) of every
  * broker that was given to ngx_stomp_wake_broker(), until their inboxes are
  * empty, with other events between the rounds.  NGX_OK or NGX_ERROR (logged).

@@ -24,12 +24,15 @@
 #define NGX_STOMP_LOCK_PATIENCE  1000
 
 
+static size_t ngx_stomp_zone_overhead(size_t size);
 static uint32_t ngx_stomp_zone_buckets(size_t size);
 static void ngx_stomp_zone_wait(ngx_stomp_zone_t *zone, ngx_uint_t turn);
 static void ngx_stomp_zone_free_dead(ngx_stomp_zone_t *zone);
 
 
-size_t
+/* octets of a zone's fixed part */
+
+static size_t
 ngx_stomp_zone_overhead(size_t size)
 {
     size_t  fixed;

@@ -181,12 +181,6 @@ typedef struct {
 
 
 /*
- * Returns the number of octets that a zone's fixed part needs, and so what
- * the size must be larger than.
- */
-size_t ngx_stomp_zone_overhead(size_t size);
-
-/*
  * Lays out a zone in size octets at addr, which are zero: page-aligned, at
  * least half of NGX_STOMP_ZONE_MIN.  Nothing else uses it yet, no lock needed.
  */

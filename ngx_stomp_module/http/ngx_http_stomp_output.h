@@ -43,13 +43,13 @@ ngx_int_t ngx_http_stomp_add_header(ngx_http_request_t *r, const char *key,
     const char *value);
 
 /*
- * Looks for a request's header, in any case of letters.  From *after on, NULL
- * the first time; then what was returned, to find a repeated one.
+ * Looks for a request's header, in any case of letters.  after: NULL the first
+ * time; then what was returned, to find a repeated one.  Returns it or NULL.
  */
 ngx_table_elt_t *ngx_http_stomp_header_in(ngx_http_request_t *r,
     const char *name, size_t len, ngx_table_elt_t *after);
 
-/* The same for headers whose names begin with a prefix. */
+/* Returns the same for headers whose names begin with a prefix. */
 ngx_table_elt_t *ngx_http_stomp_header_prefix(ngx_http_request_t *r,
     const char *prefix, size_t len, ngx_table_elt_t *after);
 

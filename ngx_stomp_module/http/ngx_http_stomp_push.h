@@ -39,7 +39,7 @@ ngx_int_t ngx_http_stomp_push_publish(ngx_http_request_t *r,
 const char *ngx_http_stomp_push_header_check(ngx_stomp_header_t *header,
     const ngx_stomp_limits_t *limits);
 
-/* The same for a header of any name. */
+/* Returns the same for a header of any name. */
 const char *ngx_http_stomp_push_header_text(ngx_stomp_header_t *header,
     const ngx_stomp_limits_t *limits);
 

@@ -30,17 +30,17 @@ typedef struct {
  * CONNECTED: version, heart-beat, user-name if there is one, session, server,
  * in this order (Spring's first, so that clients that read by position work);
  * nothing is escaped, but CR, LF and NUL become spaces; to a 1.0 client
- * without heart-beat.
+ * without heart-beat.  Returns the length.
  */
 size_t ngx_stomp_write_connected(u_char *p, ngx_stomp_connected_t *c);
 
-/* RECEIPT with receipt-id, escaped for the version. */
+/* RECEIPT with receipt-id, escaped for the version.  Returns the length. */
 size_t ngx_stomp_write_receipt(u_char *p, ngx_str_t *id, ngx_uint_t version);
 
 /*
  * ERROR with message, receipt-id if receipt is not NULL, version:1.0,1.1,1.2
  * if versions is set, content-type:text/plain and content-length, and a body
- * (UTF-8).  Header values are escaped for the version.
+ * (UTF-8).  Header values are escaped for the version.  Returns the length.
  */
 size_t ngx_stomp_write_error(u_char *p, ngx_str_t *message, ngx_str_t *receipt,
     ngx_str_t *body, ngx_uint_t version, ngx_uint_t versions);

@@ -287,22 +287,31 @@ void ngx_stomp_session_cleanup(ngx_stomp_session_t *s);
 
 /*
  * Answers with an ERROR frame and finishes with a close code; counted as
- * refused.  frame: what it
- * answers, for its receipt, or NULL.  The body is made as by ngx_sprintf().
+ * refused.  frame: what it answers, for its receipt, or NULL.  The body is
+ * made as by ngx_sprintf().
  */
 void ngx_cdecl ngx_stomp_session_error(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame, ngx_uint_t code, const char *message,
     const char *fmt, ...);
 
-/* Handles a complete frame; NGX_OK, NGX_BUSY or NGX_DONE as for input. */
+/*
+ * Handles a complete frame.  NGX_OK;  NGX_BUSY: the zone is full, to be called
+ * again with the same frame;  NGX_DONE: the session doesn't listen any more.
+ */
 ngx_int_t ngx_stomp_session_command(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 
-/* Handles CONNECT and STOMP; likewise. */
+/*
+ * Handles CONNECT and STOMP.  NGX_OK: the session is connected;  NGX_DONE: it
+ * doesn't listen any more.
+ */
 ngx_int_t ngx_stomp_session_connect(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 
-/* Writes the session's id to buf, of NGX_STOMP_SESSION_ID_MAX octets. */
+/*
+ * Writes the session's id to buf, of NGX_STOMP_SESSION_ID_MAX octets.  Returns
+ * its end.
+ */
 u_char *ngx_stomp_session_id(ngx_stomp_session_t *s, u_char *buf);
 
 

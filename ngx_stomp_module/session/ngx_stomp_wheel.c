@@ -33,6 +33,7 @@ static void ngx_stomp_wheel_deadline(ngx_stomp_session_t *s);
 static ngx_uint_t ngx_stomp_wheel_silence(ngx_stomp_session_t *s,
     uint32_t now);
 static void ngx_stomp_wheel_place(ngx_stomp_session_t *s, uint32_t tick);
+static void ngx_stomp_wheel_drain(ngx_stomp_hub_t *hub);
 static void ngx_stomp_wheel_goodbye(ngx_stomp_hub_t *hub, uint32_t now);
 static void ngx_stomp_wheel_count(void);
 static void ngx_stomp_hub_close_dead(ngx_event_t *ev);
@@ -535,7 +536,9 @@ ngx_stomp_wheel_remove(ngx_stomp_session_t *s)
 }
 
 
-void
+/* starts the goodbyes: the worker is exiting, or the zone is retired */
+
+static void
 ngx_stomp_wheel_drain(ngx_stomp_hub_t *hub)
 {
     if (hub->drain_end == 0) {

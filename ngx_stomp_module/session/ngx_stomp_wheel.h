@@ -39,12 +39,10 @@ void ngx_stomp_wheel_add(ngx_stomp_session_t *s);
 /* Has a session looked at in the next tick. */
 void ngx_stomp_wheel_hurry(ngx_stomp_session_t *s);
 
+/* Takes a session off the wheel: it is not looked at any more. */
 void ngx_stomp_wheel_remove(ngx_stomp_session_t *s);
 
-/* Starts the goodbyes: the worker is exiting, or the zone is retired. */
-void ngx_stomp_wheel_drain(ngx_stomp_hub_t *hub);
-
-/* Drains all hubs: nginx asks the worker's connections to go. */
+/* Starts the goodbyes of all hubs: nginx asks the connections to go. */
 void ngx_stomp_wheel_drain_all(void);
 
 /* Aborts all of a hub's sessions: its zone is about to vanish. */
