@@ -39,11 +39,14 @@ UNIT_full = $(broker_unit)
 UNIT_crash = $(broker_unit) crash_operations.c
 UNIT_storm = $(broker_unit)
 UNIT_guard = $(broker_unit) crash_operations.c lock_guard.c lock_guard_rules.c
+UNIT_model = $(broker_unit) zone_model.c zone_content.c model_worker.c \
+    model_choice.c
 
 # Some thousand forks, each ten times as slow with the address sanitizer,
 # which sees nothing of what happens within a mapping anyway.
 UNIT_CFLAGS_crash = -fno-sanitize=address
 UNIT_CFLAGS_storm = -fno-sanitize=address
+UNIT_CFLAGS_model = -fno-sanitize=address
 
 # The guard of the lock stands around these; the address sanitizer has a
 # handler of its own for SIGSEGV, and reads the zone itself.

@@ -1,0 +1,531 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#include <zone_model.h>
+
+
+/* of the broker's documents */
+
+#define MODEL_DRAIN_MESSAGES  64
+#define MODEL_DRAIN_OCTETS    (256 * 1024)
+#define MODEL_SLICE           128
+#define MODEL_PAGE            4096
+#define MODEL_HEAD            56
+#define MODEL_CHUNK           8
+
+
+static ngx_int_t model_step(zone_model_t *m, model_op_t *op, model_see_pt see);
+static void model_subscribe(zone_model_t *m, model_op_t *op);
+static void model_unsubscribe(zone_model_t *m, model_op_t *op);
+static void model_publish(zone_model_t *m, model_op_t *op);
+static void model_push(zone_model_t *m, model_op_t *op, ngx_uint_t slot,
+    model_delivery_t *what);
+static void model_take(model_op_t *op, model_slot_t *slot, ngx_uint_t n);
+static ngx_int_t model_drain(zone_model_t *m, model_op_t *op);
+static void model_reclaim(zone_model_t *m, model_op_t *op, model_see_pt see);
+static ngx_int_t model_reap(zone_model_t *m, model_op_t *op, model_see_pt see);
+static ngx_int_t model_reap_slice(model_slot_t *slot);
+static void model_reap_all(zone_model_t *m, model_slot_t *slot,
+    model_see_pt see);
+static void model_session_remove(model_slot_t *slot, uint64_t id);
+static ngx_uint_t model_release(model_list_t *list, ngx_uint_t n);
+static uint32_t model_object(size_t size);
+
+
+void
+model_apply(zone_model_t *m, model_op_t *op, model_see_pt see)
+{
+    ngx_uint_t  i;
+
+    op->handed = 0;
+    op->content = 0;
+    op->overrun = 0;
+
+    for (i = 0; i < op->n; i++) {
+        op->p[i].subscribers = 0;
+        op->p[i].sequence = 0;
+    }
+
+    do {
+        op->rc = model_step(m, op, see);
+        see(m);
+
+    } while (op->repeat && op->rc == NGX_AGAIN);
+}
+
+
+static ngx_int_t
+model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
+{
+    model_slot_t  *own;
+
+    own = &m->slots[op->worker];
+
+    if (op->path != MODEL_DIRECT) {
+        model_reclaim(m, op, see);
+    }
+
+    if (op->path == MODEL_REFUSED) {
+        return NGX_BUSY;
+    }
+
+    switch (op->kind) {
+
+    case MODEL_ATTACH:
+        model_reap_all(m, own, see);
+        own->state = NGX_STOMP_SLOT_LIVE;
+        own->generation = op->generation;
+        own->drained = m->sequence;
+        break;
+
+    case MODEL_DETACH:
+        model_reap_all(m, own, see);
+        break;
+
+    case MODEL_SUBSCRIBE:
+        model_subscribe(m, op);
+        break;
+
+    case MODEL_UNSUBSCRIBE:
+        model_unsubscribe(m, op);
+        break;
+
+    case MODEL_PUBLISH:
+        model_publish(m, op);
+        break;
+
+    case MODEL_DRAIN:
+        return model_drain(m, op);
+
+    case MODEL_RECLAIM:
+        model_reclaim(m, op, see);
+        break;
+
+    case MODEL_SESSION_ADD:
+        own->sessions[own->nsessions++] = op->session;
+        break;
+
+    case MODEL_SESSION_REMOVE:
+        model_session_remove(own, op->session);
+        break;
+
+    case MODEL_REAP:
+        return model_reap(m, op, see);
+
+    case MODEL_STAT:
+        break;
+    }
+
+    return NGX_OK;
+}
+
+
+uint32_t
+model_subscribers(zone_model_t *m, ngx_uint_t dest)
+{
+    uint32_t    n;
+    ngx_uint_t  i;
+
+    n = 0;
+
+    for (i = 0; i < MODEL_SLOTS; i++) {
+        n += m->slots[i].counts[dest];
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+model_dest(zone_model_t *m, const void *name, size_t len)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < MODEL_DESTS; i++) {
+        if (m->names[i]
+            && strlen(m->names[i]) == len
+            && memcmp(m->names[i], name, len) == 0)
+        {
+            return i;
+        }
+    }
+
+    abort();
+}
+
+
+static void
+model_subscribe(zone_model_t *m, model_op_t *op)
+{
+    ngx_uint_t  dest;
+
+    dest = model_dest(m, op->name, strlen(op->name));
+
+    if (model_subscribers(m, dest) == 0) {
+        m->dests[dest].id = ++m->destination;
+        m->dests[dest].last = 0;
+    }
+
+    m->slots[op->worker].counts[dest]++;
+}
+
+
+static void
+model_unsubscribe(zone_model_t *m, model_op_t *op)
+{
+    ngx_uint_t  dest;
+
+    dest = model_dest(m, op->name, strlen(op->name));
+
+    m->slots[op->worker].counts[dest] -= op->count;
+}
+
+
+static void
+model_publish(zone_model_t *m, model_op_t *op)
+{
+    uint64_t                  hash;
+    ngx_uint_t                i, slot, dest, audience[MODEL_SLOTS];
+    model_delivery_t          what;
+    ngx_stomp_publication_t  *p;
+
+    memset(&what, 0, sizeof(model_delivery_t));
+    memset(audience, 0, sizeof(audience));
+
+    (void) model_release(&m->slots[op->worker].inhand, MODEL_DRAIN_MESSAGES);
+
+    for (i = 0; i < op->n; i++) {
+        p = &op->p[i];
+        dest = model_dest(m, p->destination.data, p->destination.len);
+
+        p->sequence = ++m->sequence;
+        p->subscribers = model_subscribers(m, dest);
+        m->published++;
+
+        if (p->subscribers == 0) {
+            continue;
+        }
+
+        m->dests[dest].last = p->sequence;
+
+        hash = model_hash(0, p->headers.data, p->headers.len);
+        hash = model_hash(hash, p->body.data, p->body.len);
+
+        what.last = p->sequence;
+        what.count++;
+        what.bytes += model_octets(p);
+        what.content += model_message_hash(p->sequence, m->dests[dest].id,
+                                           p->flags, p->headers.len,
+                                           p->body.len, hash);
+
+        for (slot = 0; slot < MODEL_SLOTS; slot++) {
+            audience[slot] |= (m->slots[slot].counts[dest] != 0);
+        }
+    }
+
+    for (slot = 0; slot < MODEL_SLOTS; slot++) {
+        if (audience[slot]) {
+            model_push(m, op, slot, &what);
+        }
+    }
+}
+
+
+static void
+model_push(zone_model_t *m, model_op_t *op, ngx_uint_t n,
+    model_delivery_t *what)
+{
+    uint64_t       bytes;
+    ngx_uint_t     i;
+    model_slot_t  *slot;
+
+    slot = &m->slots[n];
+
+    if (slot->state != NGX_STOMP_SLOT_LIVE || slot->overrun) {
+        return;
+    }
+
+    bytes = what->bytes;
+
+    for (i = 0; i < slot->inbox.n; i++) {
+        bytes += slot->inbox.items[i].bytes;
+    }
+
+    if (slot->inbox.n && bytes > m->inbox_size) {
+        slot->overrun = 1;
+        return;
+    }
+
+    if (slot->inbox.n == MODEL_DELIVERIES) {
+        abort();
+    }
+
+    slot->inbox.items[slot->inbox.n++] = *what;
+
+    if (n != op->worker) {
+        slot->awake = 1;
+
+    } else if (slot->inbox.n == 1 && slot->inhand.n == 0) {
+        model_take(op, slot, 1);
+    }
+}
+
+
+/* from the inbox in hand: at most so many messages, at least one delivery */
+
+static void
+model_take(model_op_t *op, model_slot_t *slot, ngx_uint_t n)
+{
+    uint32_t           count, bytes;
+    ngx_uint_t         i;
+    model_delivery_t  *item;
+
+    count = 0;
+    bytes = 0;
+
+    for (i = 0; i < slot->inbox.n; i++) {
+        item = &slot->inbox.items[i];
+
+        count += item->count;
+        bytes += item->bytes;
+
+        if (i && (count > n || bytes > MODEL_DRAIN_OCTETS)) {
+            break;
+        }
+
+        slot->inhand.items[slot->inhand.n++] = *item;
+        slot->drained = item->last;
+
+        op->handed += item->count;
+        op->content += item->content;
+    }
+
+    (void) model_release(&slot->inbox, i);
+}
+
+
+static ngx_int_t
+model_drain(zone_model_t *m, model_op_t *op)
+{
+    model_slot_t  *slot;
+
+    slot = &m->slots[op->worker];
+
+    (void) model_release(&slot->inhand, MODEL_DRAIN_MESSAGES);
+
+    if (slot->overrun) {
+        (void) model_release(&slot->inbox, MODEL_SLICE);
+
+        if (slot->inbox.n == 0) {
+            op->overrun++;
+            op->drained = slot->drained;
+
+            slot->drained = m->sequence;
+            slot->overrun = 0;
+        }
+
+    } else if (slot->inhand.n == 0) {
+        model_take(op, slot, MODEL_DRAIN_MESSAGES);
+    }
+
+    slot->awake = (slot->inbox.n || slot->inhand.n);
+
+    return slot->awake ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* what can be had back before an operation is refused */
+
+static void
+model_reclaim(zone_model_t *m, model_op_t *op, model_see_pt see)
+{
+    ngx_uint_t  i, n;
+
+    do {
+        n = model_release(&m->slots[op->worker].inhand, MODEL_DRAIN_MESSAGES);
+
+        for (i = 0; i < MODEL_SLOTS; i++) {
+            if (m->slots[i].overrun && m->slots[i].inbox.n) {
+                n += model_release(&m->slots[i].inbox, MODEL_SLICE);
+                break;
+            }
+        }
+
+        see(m);
+
+    } while (n);
+}
+
+
+/* a slice of each slot whose owner is dead */
+
+static ngx_int_t
+model_reap(zone_model_t *m, model_op_t *op, model_see_pt see)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  i;
+
+    rc = NGX_OK;
+
+    for (i = 0; i < MODEL_SLOTS; i++) {
+
+        if (i == op->worker || !(op->dead & (1U << i))) {
+            continue;
+        }
+
+        if (model_reap_slice(&m->slots[i]) == NGX_AGAIN) {
+            rc = NGX_AGAIN;
+        }
+
+        see(m);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+model_reap_slice(model_slot_t *slot)
+{
+    ngx_uint_t  i, n;
+
+    if (slot->state == NGX_STOMP_SLOT_FREE) {
+        return NGX_OK;
+    }
+
+    slot->state = NGX_STOMP_SLOT_REAPING;
+
+    if (slot->inhand.n) {
+        (void) model_release(&slot->inhand, MODEL_SLICE);
+        return NGX_AGAIN;
+    }
+
+    if (slot->inbox.n) {
+        (void) model_release(&slot->inbox, MODEL_SLICE);
+        return NGX_AGAIN;
+    }
+
+    /* there are never so many of these that a slice were too short */
+
+    for (i = 0, n = 0; i < MODEL_DESTS; i++) {
+        n += slot->counts[i];
+        slot->counts[i] = 0;
+    }
+
+    if (n) {
+        return NGX_AGAIN;
+    }
+
+    if (slot->nsessions) {
+        slot->nsessions = 0;
+        return NGX_AGAIN;
+    }
+
+    slot->state = NGX_STOMP_SLOT_FREE;
+    slot->awake = 0;
+    slot->overrun = 0;
+
+    return NGX_OK;
+}
+
+
+static void
+model_reap_all(zone_model_t *m, model_slot_t *slot, model_see_pt see)
+{
+    while (model_reap_slice(slot) == NGX_AGAIN) {
+        see(m);
+    }
+}
+
+
+static void
+model_session_remove(model_slot_t *slot, uint64_t id)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; slot->sessions[i] != id; i++) { /* void */ }
+
+    slot->sessions[i] = slot->sessions[--slot->nsessions];
+}
+
+
+/* the first n of a list; returns how many there were */
+
+static ngx_uint_t
+model_release(model_list_t *list, ngx_uint_t n)
+{
+    n = ngx_min(n, list->n);
+
+    list->n -= n;
+    memmove(&list->items[0], &list->items[n],
+            list->n * sizeof(model_delivery_t));
+
+    return n;
+}
+
+
+uint64_t
+model_hash(uint64_t hash, const void *p, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ ((const u_char *) p)[i]) * 0x100000001b3ULL + 1;
+    }
+
+    return hash;
+}
+
+
+uint64_t
+model_message_hash(uint64_t sequence, uint64_t destination, uint32_t flags,
+    uint32_t headers, uint32_t body, uint64_t content)
+{
+    uint64_t  words[6];
+
+    words[0] = sequence;
+    words[1] = destination;
+    words[2] = flags;
+    words[3] = headers;
+    words[4] = body;
+    words[5] = content;
+
+    return model_hash(0, words, sizeof(words));
+}
+
+
+/* an inbox's limit is in octets of the zone: objects, with their heads */
+
+uint32_t
+model_octets(ngx_stomp_publication_t *p)
+{
+    size_t    len, n;
+    uint32_t  octets;
+
+    len = p->headers.len + p->body.len;
+    n = ngx_min(len, MODEL_PAGE - MODEL_HEAD);
+    octets = model_object(MODEL_HEAD + n);
+
+    for (len -= n; len; len -= n) {
+        n = ngx_min(len, MODEL_PAGE - MODEL_CHUNK);
+        octets += model_object(MODEL_CHUNK + n);
+    }
+
+    return octets;
+}
+
+
+static uint32_t
+model_object(size_t size)
+{
+    ngx_uint_t              i;
+    static const uint32_t   sizes[] = { 32, 48, 64, 96, 128, 192, 256, 512,
+                                        1024, 2048, 4096 };
+
+    for (i = 0; sizes[i] < size; i++) { /* void */ }
+
+    return sizes[i];
+}
