@@ -7,9 +7,16 @@
 #include <crash_operations.h>
 
 
+#define CRASH_NEW  "/a/destination/that/nobody/has/heard/of"
+
+
 broker_fixture_t      crash;
 ngx_stomp_broker_t    crash_b[CRASH_SLOTS];
 u_char                crash_body[64 * 1024];
+
+const char           *crash_names[MODEL_DESTS] = {
+    "/all", "/own", "/others", "/third", "/none", CRASH_NEW
+};
 
 static uint32_t       crash_interest;
 static uint32_t       crash_session;
@@ -211,7 +218,7 @@ crash_prepare_detach(void)
 static void
 crash_run_subscribe_new(void)
 {
-    crash_subscribe(0, "/a/destination/that/nobody/has/heard/of");
+    crash_subscribe(0, CRASH_NEW);
 }
 
 
@@ -237,61 +244,131 @@ crash_run_unsubscribe(void)
 
 
 static void
+crash_run_publish(ngx_uint_t (*publications)(ngx_stomp_publication_t *p))
+{
+    ngx_uint_t               n;
+    ngx_stomp_publication_t  p[MODEL_BATCH];
+
+    n = publications(p);
+
+    (void) ngx_stomp_broker_publish(&crash_b[0], p, n);
+}
+
+
+static ngx_uint_t
+crash_publications_none(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/none", crash_body, 100);
+
+    return 1;
+}
+
+
+static void
 crash_run_publish_none(void)
 {
-    (void) crash_publish(0, "/none", 100);
+    crash_run_publish(crash_publications_none);
+}
+
+
+static ngx_uint_t
+crash_publications_own(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/own", crash_body, 100);
+
+    return 1;
 }
 
 
 static void
 crash_run_publish_own(void)
 {
-    (void) crash_publish(0, "/own", 100);
+    crash_run_publish(crash_publications_own);
+}
+
+
+static ngx_uint_t
+crash_publications_others(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/others", crash_body, 2000);
+
+    return 1;
 }
 
 
 static void
 crash_run_publish_others(void)
 {
-    (void) crash_publish(0, "/others", 2000);
+    crash_run_publish(crash_publications_others);
+}
+
+
+static ngx_uint_t
+crash_publications_all(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/all", crash_body, 3000);
+
+    return 1;
 }
 
 
 static void
 crash_run_publish_all(void)
 {
-    (void) crash_publish(0, "/all", 3000);
+    crash_run_publish(crash_publications_all);
+}
+
+
+static ngx_uint_t
+crash_publications_large(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/all", crash_body, 10000);
+
+    return 1;
 }
 
 
 static void
 crash_run_publish_large(void)
 {
-    (void) crash_publish(0, "/all", 10000);
+    crash_run_publish(crash_publications_large);
+}
+
+
+static ngx_uint_t
+crash_publications_slices(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/all", crash_body, 50000);
+
+    return 1;
 }
 
 
 static void
 crash_run_publish_slices(void)
 {
-    (void) crash_publish(0, "/all", 50000);
+    crash_run_publish(crash_publications_slices);
+}
+
+
+static ngx_uint_t
+crash_publications_batch(ngx_stomp_publication_t *p)
+{
+    ngx_uint_t          i;
+    static const char  *names[] = { "/all", "/none", "/own", "/others" };
+
+    for (i = 0; i < 20; i++) {
+        p[i] = fixture_publication(names[i % 4], crash_body, i * 150);
+    }
+
+    return 20;
 }
 
 
 static void
 crash_run_publish_batch(void)
 {
-    ngx_uint_t                i;
-    ngx_stomp_publication_t   p[20];
-    static const char        *names[] = { "/all", "/none", "/own", "/others" };
-
-    for (i = 0; i < 20; i++) {
-        p[i] = fixture_publication(names[i % 4], crash_body, i * 150);
-    }
-
-    if (ngx_stomp_broker_publish(&crash_b[0], p, 20) != NGX_OK) {
-        abort();
-    }
+    crash_run_publish(crash_publications_batch);
 }
 
 
@@ -351,33 +428,84 @@ crash_run_detach(void)
 }
 
 
+/* slots without an owner, but for the test's own */
+#define CRASH_DEAD  (((1U << CRASH_SLOTS) - 1) & ~1U)
+
+
 crash_operation_t  crash_operations[] = {
-    { "subscribe, new", crash_prepare, crash_run_subscribe_new },
-    { "subscribe, own", crash_prepare, crash_run_subscribe_own },
-    { "subscribe, others'", crash_prepare, crash_run_subscribe_others },
-    { "unsubscribe, last", crash_prepare, crash_run_unsubscribe },
-    { "publish, nobody", crash_prepare_hand, crash_run_publish_none },
-    { "publish, own", crash_prepare, crash_run_publish_own },
-    { "publish, own waits", crash_prepare_inbox, crash_run_publish_own },
-    { "publish, others", crash_prepare_hand, crash_run_publish_others },
-    { "publish, all", crash_prepare_hand, crash_run_publish_all },
-    { "publish, three pages", crash_prepare_hand, crash_run_publish_large },
-    { "publish, slices", crash_prepare, crash_run_publish_slices },
-    { "publish, batch", crash_prepare_hand, crash_run_publish_batch },
-    { "publish, full", crash_prepare_full, crash_run_publish_others },
-    { "publish, full, large", crash_prepare_nearly_full,
-      crash_run_publish_large },
-    { "publish, overrun", crash_prepare_overrun_next,
-      crash_run_publish_others },
-    { "drain", crash_prepare_inbox, crash_run_drain },
-    { "drain, hand", crash_prepare_hand, crash_run_drain },
-    { "drain, overrun", crash_prepare_overrun, crash_run_drain_overrun },
-    { "reclaim", crash_prepare_overrun, crash_run_reclaim },
-    { "session add", crash_prepare_sessions, crash_run_session_add },
-    { "session remove", crash_prepare_sessions, crash_run_session_remove },
-    { "reap", crash_prepare_hand, crash_run_reap },
-    { "attach", crash_prepare_attach, crash_run_attach },
-    { "detach", crash_prepare_detach, crash_run_detach },
+    { "subscribe, new", crash_prepare, crash_run_subscribe_new,
+      { .kind = MODEL_SUBSCRIBE, .name = CRASH_NEW },
+      NULL },
+    { "subscribe, own", crash_prepare, crash_run_subscribe_own,
+      { .kind = MODEL_SUBSCRIBE, .name = "/own" },
+      NULL },
+    { "subscribe, others'", crash_prepare, crash_run_subscribe_others,
+      { .kind = MODEL_SUBSCRIBE, .name = "/others" },
+      NULL },
+    { "unsubscribe, last", crash_prepare, crash_run_unsubscribe,
+      { .kind = MODEL_UNSUBSCRIBE, .worker = 3, .name = "/third",
+        .count = 1 },
+      NULL },
+    { "publish, nobody", crash_prepare_hand, crash_run_publish_none,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_none },
+    { "publish, own", crash_prepare, crash_run_publish_own,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_own },
+    { "publish, own waits", crash_prepare_inbox, crash_run_publish_own,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_own },
+    { "publish, others", crash_prepare_hand, crash_run_publish_others,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_others },
+    { "publish, all", crash_prepare_hand, crash_run_publish_all,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_all },
+    { "publish, three pages", crash_prepare_hand, crash_run_publish_large,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_large },
+    { "publish, slices", crash_prepare, crash_run_publish_slices,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_slices },
+    { "publish, batch", crash_prepare_hand, crash_run_publish_batch,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_batch },
+    { "publish, full", crash_prepare_full, crash_run_publish_others,
+      { .kind = MODEL_PUBLISH, .path = MODEL_REFUSED },
+      crash_publications_others },
+    { "publish, full, large", crash_prepare_nearly_full, crash_run_publish_large,
+      { .kind = MODEL_PUBLISH, .path = MODEL_REFUSED },
+      crash_publications_large },
+    { "publish, overrun", crash_prepare_overrun_next, crash_run_publish_others,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_others },
+    { "drain", crash_prepare_inbox, crash_run_drain,
+      { .kind = MODEL_DRAIN, .repeat = 1 },
+      NULL },
+    { "drain, hand", crash_prepare_hand, crash_run_drain,
+      { .kind = MODEL_DRAIN, .repeat = 1 },
+      NULL },
+    { "drain, overrun", crash_prepare_overrun, crash_run_drain_overrun,
+      { .kind = MODEL_DRAIN, .worker = 2, .repeat = 1 },
+      NULL },
+    { "reclaim", crash_prepare_overrun, crash_run_reclaim,
+      { .kind = MODEL_RECLAIM },
+      NULL },
+    { "session add", crash_prepare_sessions, crash_run_session_add,
+      { .kind = MODEL_SESSION_ADD, .session = 4 },
+      NULL },
+    { "session remove", crash_prepare_sessions, crash_run_session_remove,
+      { .kind = MODEL_SESSION_REMOVE, .session = 2 },
+      NULL },
+    { "reap", crash_prepare_hand, crash_run_reap,
+      { .kind = MODEL_REAP, .dead = CRASH_DEAD, .repeat = 1 },
+      NULL },
+    { "attach", crash_prepare_attach, crash_run_attach,
+      { .kind = MODEL_ATTACH },
+      NULL },
+    { "detach", crash_prepare_detach, crash_run_detach,
+      { .kind = MODEL_DETACH },
+      NULL },
 };
 
 ngx_uint_t  crash_noperations = sizeof(crash_operations)

@@ -9,23 +9,31 @@
 
 
 #include <broker_fixture.h>
+#include <zone_model.h>
 
 
 #define CRASH_SLOTS  4
 
 
-/* what is killed half way: run(), in the state that prepare() makes */
+/*
+ * What is killed half way: run(), in the state that prepare() makes.  model is
+ * the same operation for the model, but for what is published.
+ */
 
 typedef struct {
-    const char   *name;
-    void        (*prepare)(void);
-    void        (*run)(void);
+    const char     *name;
+    void          (*prepare)(void);
+    void          (*run)(void);
+    model_op_t      model;
+    ngx_uint_t    (*publish)(ngx_stomp_publication_t *p);
 } crash_operation_t;
 
 
 extern broker_fixture_t     crash;
 extern ngx_stomp_broker_t   crash_b[CRASH_SLOTS];
 extern u_char               crash_body[64 * 1024];
+
+extern const char          *crash_names[MODEL_DESTS];
 
 extern crash_operation_t    crash_operations[];
 extern ngx_uint_t           crash_noperations;

@@ -8,8 +8,8 @@
  *
  * Each operation of the broker is killed at each of its stores, and then
  * stopped after each of its instructions.  What is left has to be sound, to
- * be a state that the operation shows between its sections, and to be reaped
- * to the last octet.
+ * be a state that the operation shows between its sections, each of which a
+ * plain model of the broker must know, and to be reaped to the last octet.
  */
 
 
@@ -20,6 +20,7 @@
 
 #define CRASH_ZONE     (256 * 1024)
 #define CRASH_STATES   512
+#define CRASH_MODELS   64
 
 /* the processor's own single step; the signal's handler sees each state */
 
@@ -49,6 +50,8 @@ typedef struct {
 
 
 static crash_states_t       *crash_states;
+static zone_model_t          crash_models[CRASH_MODELS];
+static ngx_uint_t            crash_nmodels;
 static u_char               *crash_snapshot;
 static ngx_uint_t            crash_left;        /* stores to live */
 
@@ -89,9 +92,88 @@ crash_state_known(uint64_t digest)
 
 
 static void
+crash_see(zone_model_t *m)
+{
+    if (crash_nmodels == CRASH_MODELS) {
+        abort();
+    }
+
+    crash_models[crash_nmodels++] = *m;
+}
+
+
+/* the states that an operation may go through, as the model knows them */
+
+static void
+crash_foresee(crash_operation_t *op)
+{
+    uint32_t             building;
+    model_op_t           what;
+    const char          *error;
+    static zone_model_t  m;
+
+    error = zone_content(&crash.zone, crash_names, &m, &building);
+    if (error) {
+        fail_msg("%s: %s", op->name, error);
+    }
+
+    m.inbox_size = crash.conf.inbox_size;
+
+    what = op->model;
+    what.generation = ngx_stomp_slot_generation(0);
+
+    if (op->publish) {
+        what.n = op->publish(what.p);
+    }
+
+    crash_nmodels = 0;
+    crash_see(&m);
+
+    model_apply(&m, &what, crash_see);
+}
+
+
+/* last: it is to be the state at the end */
+
+static const char *
+crash_unforeseen(ngx_uint_t last)
+{
+    uint32_t             building;
+    ngx_uint_t           i;
+    const char          *error;
+    static zone_model_t  content;
+
+    error = zone_content(&crash.zone, crash_names, &content, &building);
+    if (error) {
+        return error;
+    }
+
+    for (i = crash_nmodels; i > 0; i--) {
+        error = model_diff(&content, &crash_models[i - 1]);
+
+        if (error == NULL || last) {
+            break;
+        }
+    }
+
+    return error;
+}
+
+
+static void
 crash_unlock_hook(void)
 {
+    const char  *error;
+
     crash_state_add(zone_digest(&crash.zone));
+
+    error = crash_unforeseen(0);
+
+    if (error) {
+        snprintf(crash_figures->error, sizeof(crash_figures->error),
+                 "unlike the model: %s", error);
+        _exit(1);
+    }
 }
 
 
@@ -117,13 +199,16 @@ crash_begin(crash_operation_t *op)
 
     crash_states->n = 0;
     crash_state_add(zone_digest(&crash.zone));
+
+    crash_foresee(op);
 }
 
 
 static void
 crash_learn(crash_operation_t *op)
 {
-    pid_t  pid;
+    pid_t        pid;
+    const char  *error;
 
     pid = fixture_fork();
 
@@ -134,7 +219,13 @@ crash_learn(crash_operation_t *op)
     }
 
     if (fixture_wait(pid) != 0) {
-        fail_msg("%s: does not end well", op->name);
+        fail_msg("%s: does not end well: %s", op->name,
+                 crash_figures->error);
+    }
+
+    error = crash_unforeseen(1);
+    if (error) {
+        fail_msg("%s: unlike the model: %s", op->name, error);
     }
 
     fixture_check(&crash);
@@ -396,6 +487,7 @@ crash_rollback_test(void **state)
     ngx_uint_t         i, n;
     crash_operation_t  lock, *op;
 
+    memset(&lock, 0, sizeof(crash_operation_t));
     lock.name = "rollback";
     lock.run = crash_run_lock;
 
