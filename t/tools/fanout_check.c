@@ -264,7 +264,11 @@ publisher_lost(conn_t *c)
     for (/* void */; c->in_flight && n < c->next_n; n++) {
         m = message_of(c->index, n);
 
-        if (!(flags[m] & (M_SETTLED|M_CONFIRMED))) {
+        /* complete and not seen: all who waited for it were lost */
+
+        if (!(flags[m] & (M_REFUSED|M_CONFIRMED))
+            && (flags[m] & (M_COMPLETE|M_SEEN)) != (M_COMPLETE|M_SEEN))
+        {
             settle(m, M_UNCERTAIN);
             uncertain++;
         }
