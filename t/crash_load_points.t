@@ -3,6 +3,8 @@
 # Without this: the moments that a kill at random hits once in a month.  A
 # worker dies in them, or stands still, under load; see
 # broker/ngx_stomp_test_hooks.h.
+#
+#   STOMP_LOAD_POINTS  times for each of them (3)
 
 use strict;
 use warnings;
