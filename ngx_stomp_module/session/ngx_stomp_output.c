@@ -58,11 +58,15 @@ ngx_stomp_segment_reserve(ngx_stomp_segment_t **keep, size_t len,
 
     if (segment != NULL) {
 
+#if !(NGX_DEBUG_PALLOC)
+
         /* nobody refers to what it has: it starts again, still in the cache */
 
         if (segment->refs == 1) {
             segment->used = 0;
         }
+
+#endif
 
         if (len <= segment->size - segment->used) {
             return segment;
@@ -121,6 +125,8 @@ ngx_stomp_segment_unref(ngx_stomp_segment_t *segment)
         return;
     }
 
+#if !(NGX_DEBUG_PALLOC)
+
     if (segment->size == NGX_STOMP_SEGMENT_SIZE
         && ngx_stomp_nsegments < NGX_STOMP_SEGMENTS_MAX)
     {
@@ -129,6 +135,8 @@ ngx_stomp_segment_unref(ngx_stomp_segment_t *segment)
         ngx_stomp_nsegments++;
         return;
     }
+
+#endif
 
     ngx_free(segment);
 }
