@@ -17,8 +17,8 @@
 #   valgrind  for valgrind
 #
 # The last two are built with nginx's own NGX_DEBUG_PALLOC: its pools take
-# each piece of memory from malloc(), so that a use after free shows, and one
-# beyond the end.
+# each piece of memory from malloc(), and the module keeps no free segments,
+# so that a use after free shows, and one beyond the end.
 
 . "$(dirname "$0")/lib.sh"
 . "$root/tools/lib-apt.sh"
@@ -47,11 +47,10 @@ flags_of_kind() {
         ;;
 
     sanitize)
-        module_opt="-O1 -g -fno-omit-frame-pointer \
+        module_opt="-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
 -fsanitize=address,undefined -fno-sanitize-recover=all"
         module_ld="-fsanitize=address,undefined"
-        nginx_opt="$module_opt $of_nginx -DNGX_DEBUG_PALLOC=1 \
--Wno-maybe-uninitialized"
+        nginx_opt="$module_opt $of_nginx -Wno-maybe-uninitialized"
         nginx_ld="$module_ld $out/options.o"
 
         # A worker unloads its modules before it ends.  What their variables
@@ -60,10 +59,10 @@ flags_of_kind() {
         ;;
 
     valgrind)
-        module_opt="-O1 -g -fno-omit-frame-pointer"
+        module_opt="-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1"
         module_ld=
         nginx_ld=
-        nginx_opt="$module_opt -DNGX_DEBUG_PALLOC=1"
+        nginx_opt=$module_opt
         ;;
 
     *)
@@ -181,13 +180,12 @@ get_source() {
 }
 
 
-# A start that fails ends when main()'s variables are out of scope, and with
-# them the only way to a pool: the leak sanitizer would report it.
+# A start that fails, and a test of a configuration, end when the variables of
+# main() are out of scope, and with them the only way to the cycle's pool: the
+# leak sanitizer would report all of it.
 
-keep_init_cycle() {
-    sed -i -E \
-        's/^( +)(ngx_cycle_t) +(\*cycle), (init_cycle);$/\1static \2 \4; \2 \3;/' \
-        "$1"
+keep_cycle() {
+    sed -i 's/^    ngx_cycle_t  *\*cycle, init_cycle;$/    static&/' "$1"
 }
 
 
@@ -196,7 +194,7 @@ build_nginx() {
     local signature
 
     signature=$(cat "$apt/origin"; echo "$flags|$nginx_opt|$nginx_ld"
-        sha256sum "$root/tools/nginx.sh" t/builds/sanitizer_options.c
+        declare -f keep_cycle build_nginx; cat t/builds/sanitizer_options.c
         $CC --version | head -1)
 
     if [ "$signature" = "$(cat "$out/.signature" 2>/dev/null)" ]; then
@@ -216,7 +214,7 @@ build_nginx() {
         | tar -xf - -C "$tree"
 
     if [ $kind = sanitize ]; then
-        keep_init_cycle "$tree/src/core/nginx.c"
+        keep_cycle "$tree/src/core/nginx.c"
     fi
 
     # configure runs small programs that leak
@@ -232,7 +230,8 @@ build_nginx() {
         die "nginx does not build; all of it: $out/log"
     fi
 
-    cp "$tree/objs/nginx" "$tree/objs/ndk_http_module.so" "$out/"
+    # not onto the file of a process that runs
+    install "$tree/objs/nginx" "$tree/objs/ndk_http_module.so" "$out/"
     echo "$signature" > "$out/.signature"
 }
 

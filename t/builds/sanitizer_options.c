@@ -45,10 +45,14 @@ __lsan_default_options(void)
  *
  * ngx_regex_malloc: the compile context of PCRE2, which a process makes once,
  * and loses with the pool that was current.
+ *
+ * ngx_event_process_init: the connections of a process without a master,
+ * which does not free them.
  */
 
 const char *
 __lsan_default_suppressions(void)
 {
-    return "leak:^ngx_regex_malloc$\n";
+    return "leak:^ngx_regex_malloc$\n"
+           "leak:^ngx_event_process_init$\n";
 }
