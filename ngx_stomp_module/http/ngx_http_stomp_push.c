@@ -434,8 +434,14 @@ ngx_http_stomp_push_read_body(ngx_http_request_t *r, ngx_str_t *body)
     cl = r->request_body->bufs;
 
     if (cl->next == NULL && !cl->buf->in_file) {
-        body->data = cl->buf->pos;
-        body->len = cl->buf->last - cl->buf->pos;
+
+        /* the only buffer of an empty body has no memory */
+
+        if (cl->buf->pos != NULL) {
+            body->data = cl->buf->pos;
+            body->len = cl->buf->last - cl->buf->pos;
+        }
+
         return NGX_OK;
     }
 
