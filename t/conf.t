@@ -157,7 +157,8 @@ stomp_broker "" { #HERE
 }
 --- the name of a stomp_broker must have 1 to 64 characters
 === broker with a long name
-stomp_broker a1234567890123456789012345678901234567890123456789012345678901234 { #HERE
+stomp_broker
+    a1234567890123456789012345678901234567890123456789012345678901234 { #HERE
 }
 --- the name of a stomp_broker must have 1 to 64 characters
 === broker with the longest name
@@ -463,7 +464,8 @@ stomp_set_json $a $b; #HERE
 --- "stomp_set_json" directive is not allowed here
 === wrong flag
 stomp_keep_request yes; #HERE
---- invalid value "yes" in "stomp_keep_request" directive, it must be "on" or "off"
+--- invalid value "yes" in "stomp_keep_request" directive, it must be
+"on" or "off"
 === all limits at their lower bounds
 stomp_max_frame 128; stomp_max_headers 4; stomp_max_header_length 64;
 stomp_max_body 0; stomp_max_subscriptions 1; stomp_heartbeat_tolerance 1;

@@ -32,7 +32,11 @@ server {
     location = /endpoint-websocket { stomp_pass chat; }
     location /push/ { stomp_push chat; }
     location = /stomp_status { stomp_status chat; }
-    location = /cached { proxy_pass http://127.0.0.1:%%PORT%%; proxy_cache cache; }
+
+    location = /cached {
+        proxy_pass http://127.0.0.1:%%PORT%%;
+        proxy_cache cache;
+    }
 }
 CONF
 

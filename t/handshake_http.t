@@ -1,6 +1,9 @@
 # Without it a refused handshake could answer with a status that tells the
 # client nothing, or worse, let a page of another site in.
 
+use strict;
+use warnings;
+
 use lib 't/lib';
 
 use Test::Stomp::Nginx;
@@ -106,8 +109,9 @@ Connection: close
 --- response_headers
 Upgrade: websocket
 !Sec-WebSocket-Accept
---- response_body
-{"error":"this location speaks STOMP over WebSocket: it needs HTTP/1.1 with \"Upgrade: websocket\" and \"Connection: Upgrade\""}
+--- response_body eval
+'{"error":"this location speaks STOMP over WebSocket: it needs HTTP/1.1 with '
+. '\"Upgrade: websocket\" and \"Connection: Upgrade\""}' . "\n"
 --- error_log
 STOMP request refused: this location speaks STOMP over WebSocket
 
@@ -176,8 +180,9 @@ Sec-WebSocket-Version: 13
 --- error_code: 400
 --- response_headers
 !Sec-WebSocket-Accept
---- response_body
-{"error":"a WebSocket handshake needs one Sec-WebSocket-Key header with 16 octets in base64"}
+--- response_body eval
+'{"error":"a WebSocket handshake needs one Sec-WebSocket-Key header with '
+. '16 octets in base64"}' . "\n"
 
 
 
@@ -257,8 +262,9 @@ Origin: https://evil.example
 --- error_code: 403
 --- response_headers
 !Sec-WebSocket-Accept
---- response_body
-{"error":"pages of origin \"https://evil.example\" may not connect here, see stomp_origins"}
+--- response_body eval
+'{"error":"pages of origin \"https://evil.example\" may not connect here, '
+. 'see stomp_origins"}' . "\n"
 --- error_log
 pages of origin "https://evil.example" may not connect here
 
@@ -268,8 +274,9 @@ pages of origin "https://evil.example" may not connect here
 --- more_headers
 Origin: http://a"b\c
 --- error_code: 403
---- response_body
-{"error":"pages of origin \"http://a\"b\\c\" may not connect here, see stomp_origins"}
+--- response_body eval
+'{"error":"pages of origin \"http://a\"b\\\\c\" may not connect here, '
+. 'see stomp_origins"}' . "\n"
 
 
 

@@ -158,7 +158,8 @@ for ([ send => '/chat/x', 'x' ], [ subscribe => '/queue/x' ]) {
 }
 becomes('so are SEND and SUBSCRIBE', refused => 4, sessions => 12);
 
-for ([ 'a malformed frame', sub { $_[0]->ws->send_text("SEND\nno colon\n\n\0") } ],
+for ([ 'a malformed frame',
+       sub { $_[0]->ws->send_text("SEND\nno colon\n\n\0") } ],
      [ 'an unmasked frame',
        sub { $_[0]->ws->send_frame(1, 'x', masked => 0) } ],
      [ 'a message that is too large',

@@ -47,7 +47,8 @@ my $slow = "SEND\ndestination:/topic/x\n\n0123456\0";
 
 my @frames = (
     [ 'half of a STOMP frame', 1, sub { $_[0] ? '' : frame(TEXT, $head) } ],
-    [ 'a frame octet by octet', 1, sub { frame(TEXT, substr $send, $_[0], 1) } ],
+    [ 'a frame octet by octet', 1,
+      sub { frame(TEXT, substr $send, $_[0], 1) } ],
     [ 'half of one and pings', 1,
       sub { frame(PING, 'p') . ($_[0] ? '' : frame(TEXT, $head)) } ],
     [ 'one octet of a WebSocket frame', 1, sub { $_[0] ? '' : "\x81" } ],
@@ -162,7 +163,8 @@ for (@pings) {
     }
 }
 
-like($t->error_log, qr/ \[info\] .* client did not answer a ping for \d seconds/,
+like($t->error_log,
+     qr/ \[info\] .* client did not answer a ping for \d seconds/,
      'the silent one is in the log');
 
 $_->[3]->abort for @frames;

@@ -21,7 +21,8 @@ ld_opt="${STOMP_LDFLAGS:-}"
 find_source() {
     if [ -n "${NGINX_SRC:-}" ]; then
         source_dir=$(cd "$NGINX_SRC" && pwd)
-        read -r -a flags <<< "${NGINX_FLAGS:---with-compat --with-http_ssl_module}"
+        read -r -a flags \
+            <<< "${NGINX_FLAGS:---with-compat --with-http_ssl_module}"
         return
     fi
 
@@ -32,6 +33,7 @@ find_source() {
     fi
 
     # what the installed binary was configured with
+    # shellcheck source=/dev/null
     . $source_dir/conf_flags
     flags=("${NGX_CONF_FLAGS[@]}")
 

@@ -1,3 +1,6 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154  # "apt" is who sources this
+
 # Sourced after lib.sh by scripts that fetch a package of another suite: they
 # ask the mirrors of this machine through package lists of their own, in
 # $apt, and leave the machine's sources as they are.  $apt/log has the story.

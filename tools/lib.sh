@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+
 # Sourced by the other scripts: paths and helpers.
 
 set -euo pipefail

@@ -20,6 +20,9 @@
 # each piece of memory from malloc(), and the module keeps no free segments,
 # so that a use after free shows, and one beyond the end.
 
+# $flags is several words, in several lines
+# shellcheck disable=SC2086,SC2116
+
 . "$(dirname "$0")/lib.sh"
 . "$root/tools/lib-apt.sh"
 

@@ -57,9 +57,7 @@ worker_user() {
 
 
 wait_for_page() {
-    local i
-
-    for i in $(seq 100); do
+    for _ in $(seq 100); do
         if curl -fso /dev/null "$1"; then
             return
         fi
@@ -90,17 +88,20 @@ fi
 
 wait_for_page http://127.0.0.1:8020/
 
+hello='{"content":"hi"}'
+push=/push/topic/game_chat
+
 say
 if [ "$example" = chat-tls ]; then
     say 'open    https://localhost:8443/            (self-signed certificate)'
     say '        https://localhost:8443/admin.html'
     say
-    say 'push    curl -k -d '\''{"content":"hi"}'\'' https://localhost:8443/push/topic/game_chat'
+    say "push    curl -k -d '$hello' https://localhost:8443$push"
 else
     say 'open    http://localhost:8020/             a chat page; open several'
     say '        http://localhost:8020/admin.html   the game master'"'s page"
     say
-    say 'push    curl -d '\''{"content":"hi"}'\'' http://localhost:8020/push/topic/game_chat'
+    say "push    curl -d '$hello' http://localhost:8020$push"
 fi
 say 'stop    make stop'
 say "log     $run/logs/error.log"

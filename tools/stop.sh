@@ -19,9 +19,7 @@ running() {
 
 
 wait_gone() {
-    local i
-
-    for i in $(seq 50); do
+    for _ in $(seq 50); do
         if ! kill -0 "$pid" 2>/dev/null; then
             return 0
         fi

@@ -59,4 +59,5 @@ mkdir -p "$build/t"
 
 # One after another: tests that count wake-ups, or kill workers and wait for
 # others, need the machine for themselves.
+# shellcheck disable=SC2086  # several options
 exec prove ${PROVE_FLAGS:-} "${tests[@]}" </dev/null

@@ -93,6 +93,7 @@ failed:
 static ngx_fd_t
 ngx_stomp_slots_file(ngx_log_t *log)
 {
+    char      name[sizeof("/tmp/stomp.XXXXXX")];
     ngx_fd_t  fd;
 
 #if (NGX_STOMP_HAVE_MEMFD)
@@ -107,8 +108,7 @@ ngx_stomp_slots_file(ngx_log_t *log)
 
 #endif
 
-    {
-    char  name[] = "/tmp/stomp.XXXXXX";
+    ngx_memcpy(name, "/tmp/stomp.XXXXXX", sizeof(name));
 
     fd = mkstemp(name);
 
@@ -119,7 +119,6 @@ ngx_stomp_slots_file(ngx_log_t *log)
     }
 
     (void) ngx_delete_file(name);
-    }
 
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1) {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
@@ -135,6 +134,11 @@ ngx_stomp_slots_file(ngx_log_t *log)
 static ngx_int_t
 ngx_stomp_slots_wake_init(ngx_stomp_wake_t *wake, ngx_log_t *log)
 {
+#if !(NGX_STOMP_HAVE_EVENTFD)
+    ngx_fd_t    fds[2];
+    ngx_uint_t  i;
+#endif
+
 #if (NGX_STOMP_HAVE_EVENTFD)
 
     wake->read = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
@@ -146,9 +150,6 @@ ngx_stomp_slots_wake_init(ngx_stomp_wake_t *wake, ngx_log_t *log)
     }
 
 #else
-
-    ngx_uint_t  i;
-    ngx_fd_t    fds[2];
 
     if (pipe(fds) == -1) {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno, "pipe() failed");

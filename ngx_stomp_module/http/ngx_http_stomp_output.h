@@ -29,8 +29,9 @@ ngx_int_t ngx_http_stomp_send_json(ngx_http_request_t *r, ngx_uint_t status,
 
 /*
  * Sends {"error": text}, logs the text at info, and counts it as refused by
- * the location's broker; the text is made as by ngx_sprintf().  Never NGX_OK, so that a check may return it: NGX_ABORT, or
- * what else a content handler returns.
+ * the location's broker; the text is made as by ngx_sprintf().  Never NGX_OK,
+ * so that a check may return it: NGX_ABORT, or what else a content handler
+ * returns.
  */
 ngx_int_t ngx_cdecl ngx_http_stomp_send_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *fmt, ...);

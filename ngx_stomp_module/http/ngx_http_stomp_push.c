@@ -337,6 +337,7 @@ static ngx_int_t
 ngx_http_stomp_push_destination(ngx_http_request_t *r, ngx_str_t *destination)
 {
     size_t                      n;
+    uint32_t                    state;
     const char                 *error;
     ngx_http_core_loc_conf_t   *clcf;
     ngx_http_stomp_loc_conf_t  *slcf;
@@ -367,7 +368,7 @@ ngx_http_stomp_push_destination(ngx_http_request_t *r, ngx_str_t *destination)
     error = ngx_stomp_destination_check(slcf->push, destination);
 
     if (error == NULL) {
-        uint32_t  state = 0;
+        state = 0;
 
         if (ngx_stomp_utf8_validate(&state, destination->data,
                                     destination->len)

@@ -74,4 +74,5 @@ void ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m);
 /* An ngx_stomp_overrun_pt: data is the hub. */
 void ngx_stomp_fanout_overrun(void *data, uint64_t drained);
 
+
 #endif /* _NGX_STOMP_FANOUT_H_INCLUDED_ */

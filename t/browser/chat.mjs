@@ -171,7 +171,8 @@ async function run(context) {
   await all("announced on the game master's page",
     'the round starts in a minute');
 
-  const made = curl('/v1/chat/http?content=' + encodeURIComponent('a "b" \u54c7'));
+  const made = curl('/v1/chat/http?content='
+    + encodeURIComponent('a "b" \u54c7'));
   ok(/^2..$/.test(made), `GET with a body made by nginx is accepted: ${made}`);
   await all('made from an argument', 'a "b" \u54c7');
 

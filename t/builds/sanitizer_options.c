@@ -1,7 +1,7 @@
 
-/* Copyright (C) ngx_stomp_module contributors */
-
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * Linked into the nginx that tools/nginx.sh builds with sanitizers: what they
  * are told before they read ASAN_OPTIONS and its like.
  */

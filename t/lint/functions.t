@@ -48,7 +48,8 @@ catches('a result without a word',
 {
     local $defined{ngx_one} = { body => '{ return NGX_BUSY; }' };
     catches('a code that is not named',
-            codes_not_named('x.h', "/* NGX_OK. */\nngx_int_t ngx_one(void);\n"));
+            codes_not_named('x.h', "/* NGX_OK. */\n"
+                            . "ngx_int_t ngx_one(void);\n"));
 }
 catches('no word about the lock',
         lock_not_told('x.h', sprintf $lock_header, '/* Returns 1. */', ''));

@@ -158,7 +158,7 @@ for my $layer (sort keys %may_need) {
 catches('proto/ that logs', wrong_symbols('proto',
         [ 'proto/ngx_stomp_ws.o', "ngx_stomp_ws.o:  U ngx_log_error_core\n" ]));
 catches('proto/ that calls broker/', wrong_symbols('proto',
-        [ 'proto/ngx_stomp_ws.o', "ngx_stomp_ws.o:  U ngx_stomp_zone_lock\n" ]));
+        [ 'proto/ngx_stomp_ws.o', "ngx_stomp_ws.o: U ngx_stomp_zone_lock\n" ]));
 catches('a system call in a new place', wrong_symbols('broker',
         [ 'broker/ngx_stomp_dest.o', "ngx_stomp_dest.o:   U write\n" ]));
 

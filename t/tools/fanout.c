@@ -1,10 +1,14 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * Load and correctness tool: many STOMP subscribers over WebSocket, a few
  * publishers (HTTP push or SEND), one epoll loop.  Its codecs are its own, so
  * that it checks the server's.  Run it without options for the list.
  *
  *     cc -std=c99 -O2 -Wall -Wextra -o fanout fanout.c fanout_*.c
  */
+
 
 #include "fanout.h"
 
@@ -123,6 +127,7 @@ publish(conn_t *c)
                        "Host: 127.0.0.1:%d\r\nContent-Type: text/plain\r\n"
                        "Content-Length: %ld\r\n\r\n",
                        o.push_path, dest_name[dest], o.port, o.body);
+
     } else {
         fmt = o.receipt ? "SEND\ndestination:%s\ncontent-length:%ld\n"
                           "receipt:%u\n\n"
@@ -153,6 +158,7 @@ publish(conn_t *c)
     if (c->kind == PUB_HTTP) {
         append(&c->out, frame, len);
         flush(c);
+
     } else {
         ws_write(c, 1, frame, len + 1);
     }
@@ -347,6 +353,7 @@ hold(void)
     int                 watched;
     uint64_t            end_us;
     conn_t              in = { .fd = -1 };
+    struct epoll_event  first;
     struct epoll_event  ev = { .events = EPOLLIN, .data.ptr = &in };
 
     print_ready();
@@ -366,8 +373,6 @@ hold(void)
     watched = epoll_ctl(ep, EPOLL_CTL_ADD, 0, &ev) == 0;
 
     while (watched && now_us < end_us) {
-        struct epoll_event  first;
-
         /* peek: poll_once() skips the entry because it has no descriptor */
         if (epoll_wait(ep, &first, 1, 100) == 1 && first.data.ptr == &in) {
             break;

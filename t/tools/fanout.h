@@ -1,11 +1,16 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * Shared by the parts of the load tool: fanout.c (options, run, result),
  * fanout_wire.c (connections and codecs), fanout_check.c (what was sent, who
  * has received what).
  */
 
-#ifndef FANOUT_H
-#define FANOUT_H
+
+#ifndef _FANOUT_H_INCLUDED_
+#define _FANOUT_H_INCLUDED_
+
 
 #define _GNU_SOURCE
 
@@ -126,4 +131,5 @@ void conn_event(conn_t *c, unsigned events);
 void flush(conn_t *c);
 void ws_write(conn_t *c, int opcode, const void *data, size_t len);
 
-#endif
+
+#endif /* _FANOUT_H_INCLUDED_ */

@@ -1,8 +1,12 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * The load tool's book-keeping: publisher p sends its messages n = 0, 1, ...
  * to destination (n + p) mod M, so it is known without talking what each
  * subscriber has to receive.  A bit for each message and subscriber.
  */
+
 
 #include "fanout.h"
 
@@ -303,6 +307,7 @@ message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq)
 
     if (seq_of[m] == 0) {
         seq_of[m] = seq;
+
     } else if (seq_of[m] != seq) {
         report(c, "p:%u n:%u has another message-id elsewhere", p, n);
     }

@@ -1,7 +1,11 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * The load tool's connections and its own HTTP, WebSocket and STOMP codecs.
  * All input goes through one buffer; what is incomplete is carried over.
  */
+
 
 #include "fanout.h"
 
@@ -85,6 +89,7 @@ conn_lost(conn_t *c, unsigned code)
 
     if (c->state != ST_READY) {
         opening--;
+
     } else if (c->kind == SUBSCRIBER) {
         ready--;
         subscriber_lost(c);
@@ -92,6 +97,7 @@ conn_lost(conn_t *c, unsigned code)
 
     if (c->kind == SUBSCRIBER) {
         dead++;
+
     } else {
         publisher_lost(c);
     }
@@ -761,6 +767,7 @@ conn_read(conn_t *c)
 
     if (p < last) {
         append(&c->carry, p, last - p);
+
     } else if (c->carry.cap > 1024) {
         release(&c->carry);
     }

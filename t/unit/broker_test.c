@@ -36,10 +36,11 @@ static u_char             broker_body[256 * 1024];
 static void
 broker_deliver(void *data, ngx_stomp_message_t *m)
 {
-    size_t               i, len;
-    broker_log_t        *log = data;
-    static u_char        buf[sizeof(broker_body)];
-    ngx_stomp_broker_t  *b;
+    size_t                    i, len;
+    broker_log_t             *log = data;
+    static u_char             buf[sizeof(broker_body)];
+    ngx_stomp_broker_t       *b;
+    ngx_stomp_publication_t   p;
 
     if (log->n == BROKER_LOG_MAX) {
         abort();
@@ -54,8 +55,6 @@ broker_deliver(void *data, ngx_stomp_message_t *m)
     /* the callback may publish, also into what it reads from */
 
     if (b) {
-        ngx_stomp_publication_t  p;
-
         log->republish = NULL;
 
         for (i = 0; i < 50; i++) {
@@ -218,7 +217,7 @@ broker_publish_test(void **state)
 static void
 broker_sizes_test(void **state)
 {
-    size_t                 i, n;
+    size_t               i, n;
     static const size_t  sizes[] = {
         0, 1, 3, 4, 5, 35, 36, 37, 4032, 4036, 4035, 4037, 8000, 8123, 8124,
         8125, 8126, 12000, 12211, 12212, 12213, 16300, 20000, 65536, 200000

@@ -67,8 +67,8 @@ lock_holder(volatile uint32_t *word)
 static void
 lock_dead_test(void **state)
 {
-    pid_t              pid;
-    uint64_t           start, sequence, recovered;
+    pid_t               pid;
+    uint64_t            start, sequence, recovered;
     volatile uint32_t  *word;
 
     fixture_reset(&lock);

@@ -15,7 +15,8 @@ unit_binaries := $(units:%=$(BUILD)/unit/%_test)
 unit_headers := $(wildcard ngx_stomp_module/*/*.h t/unit/*.h)
 
 # "proto/a.c" is a source of the module, "a.c" one of t/unit.
-unit_path = $(foreach f,$1,$(if $(findstring /,$f),ngx_stomp_module/$f,t/unit/$f))
+unit_path = $(foreach f,$1,\
+    $(if $(findstring /,$f),ngx_stomp_module/$f,t/unit/$f))
 
 # A test sees the headers of its own layers and of those below, no others.
 unit_layers = $(sort \

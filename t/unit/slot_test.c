@@ -139,9 +139,9 @@ slot_claim_test(void **state)
 static void
 slot_race_test(void **state)
 {
-    int                status, owners;
-    pid_t              pid[16];
-    ngx_uint_t         i, n, round;
+    int                 status, owners;
+    pid_t               pid[16];
+    ngx_uint_t          i, n, round;
     volatile uint32_t  *shared;
 
     shared = ngx_stub_shared(NGX_STOMP_PAGE_SIZE);

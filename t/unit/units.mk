@@ -25,7 +25,8 @@ UNIT_parse = proto/ngx_stomp_parse.c proto/ngx_stomp_header.c \
 
 # All of broker/ but its event part, which ngx_broker_stub.c stands for.
 broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
-    broker/ngx_stomp_test_hooks.c broker/ngx_stomp_hash.c broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
+    broker/ngx_stomp_test_hooks.c broker/ngx_stomp_hash.c \
+    broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
     broker/ngx_stomp_message.c broker/ngx_stomp_inbox.c \
     broker/ngx_stomp_publish.c broker/ngx_stomp_reap.c \
     broker/ngx_stomp_broker.c ngx_broker_stub.c broker_fixture.c zone_check.c \

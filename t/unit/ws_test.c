@@ -304,8 +304,8 @@ test_control_limit(void **state)
 static void
 test_utf8(void **state)
 {
-    size_t      a, b, len;
-    char        expected[64];
+    char         expected[64];
+    size_t       a, b, len;
     const char  *text;
 
     text = "7 \xce\xba\xe2\x82\xac \xf0\x9f\x98\x80.";

@@ -126,7 +126,8 @@ sub catches {
 
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    return ok(scalar(grep { /^[^:]+:\d+: ./ } @findings), "caught: $name");
+    return ok(scalar(grep { /^[^:]+:\d+:(?:\d+:)? ./ } @findings),
+              "caught: $name");
 }
 
 
@@ -136,7 +137,8 @@ sub catches {
 sub blank_c {
     my ($text) = @_;
 
-    $text =~ s{(/\*.*?\*/)|(//[^\n]*)|("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+')}
+    $text =~ s{(/\*.*?\*/) | (//[^\n]*)
+               | ("(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])+')}
               {
                   my ($comment, $line, $literal) = ($1, $2, $3);
                   my $out = $comment // $line // $literal;
