@@ -37,6 +37,25 @@ server {
 }
 CONF
 
+# first of all: a worker's count may come a second late
+
+{
+    my $c = $t->stomp;
+
+    $c->subscribe("/topic/$_", id => $_) for 1 .. 3;
+    $c->unsubscribe(2);
+    $c->subscribe('/topic/4', id => 4);
+    pass('as many subscriptions as allowed');
+    $c->command(SUBSCRIBE => [ destination => '/topic/5', id => 5,
+                               receipt => 'r' ]);
+    my $frame = $c->expect_error('too many subscriptions', undef, 1008);
+    is($frame->{body}, 'A session can have 3 subscriptions'
+                       . ' (stomp_max_subscriptions).', 'names the directive');
+    is($frame->{headers}{'receipt-id'}, 'r', 'and has the receipt');
+    ok(wait_for(3, sub { $t->status->{refused} == 1 }),
+       'it is counted');
+}
+
 # limit, name of the test, header lines and body, the answer
 
 my @pad = map { "k$_:" . "v" x 10 } 1 .. 9;
@@ -94,24 +113,6 @@ for (
     $c->expect(MESSAGE => -body => '', -name => 'stomp_max_body 0: no body');
     $c->send('/topic/n', 'x');
     $c->expect_error('body too large', 'and none of one octet', 1009);
-}
-
-{
-    my $refused = $t->status->{refused};
-    my $c = $t->stomp;
-
-    $c->subscribe("/topic/$_", id => $_) for 1 .. 3;
-    $c->unsubscribe(2);
-    $c->subscribe('/topic/4', id => 4);
-    pass('as many subscriptions as allowed');
-    $c->command(SUBSCRIBE => [ destination => '/topic/5', id => 5,
-                               receipt => 'r' ]);
-    my $frame = $c->expect_error('too many subscriptions', undef, 1008);
-    is($frame->{body}, 'A session can have 3 subscriptions'
-                       . ' (stomp_max_subscriptions).', 'names the directive');
-    is($frame->{headers}{'receipt-id'}, 'r', 'and has the receipt');
-    ok(wait_for(3, sub { $t->status->{refused} == $refused + 1 }),
-       'it is counted');
 }
 
 # the defaults
