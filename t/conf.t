@@ -93,6 +93,24 @@ for ([ max_frame => 'from 128 to 2047m', 127, '2048m' ],
     unlike($text, qr/\[warn\]/, 'which both may have');
 }
 
+{
+    my (undef, $text) = $t->test_config("$broker\n$broker\n");
+    my ($said) = $text =~ /^nginx: (.*)/;
+    is($said, qq([emerg] stomp_broker "chat" is already defined in $file:1,)
+              . " give this one another name in $file:2",
+       'two brokers of one name');
+
+    my @brokers = map { "stomp_broker b$_ { zone 1m; topic /topic/; }\n" }
+                  1 .. 65;
+
+    my ($code) = $t->test_config(join '', @brokers[ 0 .. 63 ]);
+    is($code, 0, '64 brokers are accepted');
+
+    (undef, $text) = $t->test_config(join '', @brokers);
+    like($text, qr/\[emerg\] there can be 64 stomp_broker blocks in .*:65$/m,
+         'and no more');
+}
+
 $t->ok_no_alerts;
 
 done_testing;
