@@ -20,7 +20,7 @@ use JSON::PP ();
 use Test::Stomp::Client;
 use Test::Stomp::HTTP;
 use Test::Stomp::Nginx;
-use Test::Stomp::Util qw(now wait_for octets show);
+use Test::Stomp::Util qw(now wait_for octets show build_tool);
 use Test::Stomp::WebSocket;
 
 our @ISA = ('Exporter');
@@ -60,7 +60,15 @@ sub run_fanout {
 sub start_fanout {
     my ($t, @options) = @_;
 
-    my $tool = fanout_path($t);
+    return start_tool(fanout_path($t), '--port', $t->port, '--json', @options);
+}
+
+
+# start_tool($path, @arguments): one that reads and writes as that one does
+
+sub start_tool {
+    my (@command) = @_;
+
     pipe my $in, my $to or die "pipe: $!";
 
     my $pid = open my $from, '-|';
@@ -69,7 +77,7 @@ sub start_fanout {
     if ($pid == 0) {
         open STDIN, '<&', $in;
         no warnings 'exec';
-        exec $tool, '--port', $t->port, '--json', @options;
+        exec @command;
         require POSIX;
         POSIX::_exit(127);
     }
@@ -83,19 +91,9 @@ sub start_fanout {
 sub fanout_path {
     my ($t) = @_;
 
-    my @files = sort glob $t->root . '/t/tools/fanout*.[ch]';
-    my @sources = grep { /\.c$/ } @files;
-    my $tool = "$t->{build}/fanout";
-
-    if (!-e $tool || grep { -M $tool > -M $_ } @files) {
-        my $new = "$tool.$$";
-        system($ENV{CC} // 'cc', '-std=c99', '-O2', '-Wall', '-Wextra',
-               '-o', $new, @sources) == 0
-            or die "cannot build $tool\n";
-        rename $new, $tool or die "$tool: $!";
-    }
-
-    return $tool;
+    return build_tool($t, 'fanout',
+                      [ sort glob $t->root . '/t/tools/fanout*.[ch]' ],
+                      '-std=c99');
 }
 
 

@@ -9,7 +9,7 @@ use Encode ();
 use Exporter 'import';
 use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 
-our @EXPORT_OK = qw(now wait_for octets show pairs_of);
+our @EXPORT_OK = qw(now wait_for octets show pairs_of build_tool);
 
 
 # Monotonic seconds: a stepped wall clock must not fail a deadline.
@@ -45,6 +45,25 @@ sub octets {
 
     return $string unless defined $string && utf8::is_utf8($string);
     return Encode::encode('UTF-8', $string);
+}
+
+
+# build_tool($t, $name, \@files, @options): compiles the .c files of a tool
+# into the build folder, unless it is newer than all of @files; its path.
+
+sub build_tool {
+    my ($t, $name, $files, @options) = @_;
+
+    my $tool = "$t->{build}/$name";
+    return $tool if -e $tool && !grep { -M $tool > -M $_ } @$files;
+
+    my $new = "$tool.$$";
+    system($ENV{CC} // 'cc', '-O2', '-Wall', '-Wextra', @options, '-o', $new,
+           grep { /\.c$/ } @$files) == 0
+        or die "cannot build $tool\n";
+    rename $new, $tool or die "$tool: $!";
+
+    return $tool;
 }
 
 
