@@ -13,6 +13,7 @@
 #include <ngx_stomp_json.h>
 #include <ngx_stomp_publication.h>
 #include <ngx_stomp_utf8.h>
+#include <ngx_stomp_wheel.h>
 
 
 static ngx_int_t ngx_http_stomp_push_request(ngx_http_request_t *r);
@@ -209,7 +210,7 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
     size_t                      size;
     ngx_int_t                   rc;
     ngx_str_t                   json;
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, level;
     ngx_stomp_broker_t         *b;
     ngx_http_stomp_loc_conf_t  *slcf;
 
@@ -249,7 +250,9 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
         }
 
         if (rc == NGX_BUSY) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+            level = ngx_stomp_hub_log_level(b->data, NGX_LOG_ERR);
+
+            ngx_log_error(level, r->connection->log, 0,
                           "zone of stomp_broker \"%V\" is full",
                           &slcf->push->name);
         }

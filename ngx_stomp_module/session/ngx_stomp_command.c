@@ -241,6 +241,8 @@ static ngx_int_t
 ngx_stomp_command_full(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     ngx_int_t rc)
 {
+    ngx_uint_t  level;
+
     if (rc == NGX_BUSY && !s->retried) {
         return NGX_BUSY;
     }
@@ -250,7 +252,9 @@ ngx_stomp_command_full(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
                             "this %V, try again later.",
                             &s->hub->broker->conf->name, &frame->name);
 
-    ngx_log_error(NGX_LOG_ERR, s->connection->log, 0,
+    level = ngx_stomp_hub_log_level(s->hub, NGX_LOG_ERR);
+
+    ngx_log_error(level, s->connection->log, 0,
                   "zone of stomp_broker \"%V\" is full",
                   &s->hub->broker->conf->name);
 

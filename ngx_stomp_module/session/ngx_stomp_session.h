@@ -224,6 +224,8 @@ struct ngx_stomp_hub_s {
     ngx_event_t                 closing;        /* closes the dead ones */
     ngx_queue_t                 dead;
 
+    uint32_t                    logged[NGX_LOG_DEBUG + 1];  /* last tick */
+
     ngx_queue_t                 wheel[NGX_STOMP_WHEEL_SIZE];
     ngx_uint_t                  nsessions;
     uint32_t                    drain_end;      /* tick; 0: not draining */

@@ -111,6 +111,7 @@ ngx_stomp_hub_create(ngx_stomp_broker_t *broker, ngx_log_t *log)
 static void
 ngx_stomp_hub_close_dead(ngx_event_t *ev)
 {
+    ngx_uint_t            level;
     ngx_queue_t          *q;
     ngx_stomp_hub_t      *hub;
     ngx_stomp_session_t  *s;
@@ -128,7 +129,9 @@ ngx_stomp_hub_close_dead(ngx_event_t *ev)
         ngx_stomp_wheel.sessions--;
 
         if (s->overflow) {
-            ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
+            level = ngx_stomp_hub_log_level(hub, NGX_LOG_WARN);
+
+            ngx_log_error(level, s->connection->log, 0,
                           "STOMP session %xi-%016xL is too slow: %uD octets "
                           "are waiting to be sent, closing",
                           hub->broker->slot, s->id, s->pending);
@@ -171,6 +174,23 @@ ngx_stomp_wheel_init(ngx_cycle_t *cycle, time_t drain,
 
 
 /* counted, since ngx_current_msec starts again where it has 32 bits */
+
+ngx_uint_t
+ngx_stomp_hub_log_level(ngx_stomp_hub_t *hub, ngx_uint_t level)
+{
+    uint32_t  now;
+
+    now = ngx_stomp_wheel_now();
+
+    if (hub->logged[level] == now) {
+        return NGX_LOG_INFO;
+    }
+
+    hub->logged[level] = now;
+
+    return level;
+}
+
 
 uint32_t
 ngx_stomp_wheel_now(void)
@@ -373,6 +393,8 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
 static ngx_uint_t
 ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
 {
+    ngx_uint_t  level;
+
     /* after a pause of ours what it has sent and taken is still to be seen */
 
     if (ngx_stomp_wheel.late) {
@@ -382,7 +404,9 @@ ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
     if (s->blocked
         && now - s->sent >= (uint32_t) s->conf->output_timeout)
     {
-        ngx_log_error(NGX_LOG_WARN, s->connection->log, 0,
+        level = ngx_stomp_hub_log_level(s->hub, NGX_LOG_WARN);
+
+        ngx_log_error(level, s->connection->log, 0,
                       "STOMP session %xi-%016xL has taken nothing for %T "
                       "seconds, %uD octets are waiting, closing",
                       s->hub->broker->slot, s->id, s->conf->output_timeout,

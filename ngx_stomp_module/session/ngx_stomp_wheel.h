@@ -33,6 +33,13 @@ void ngx_stomp_wheel_init(ngx_cycle_t *cycle, time_t drain,
 /* Returns the present tick; never 0. */
 uint32_t ngx_stomp_wheel_now(void);
 
+/*
+ * Returns level, or NGX_LOG_INFO if this worker has been told that level in
+ * this tick: what a client can bring about must not fill the error log.  To
+ * be called once for a line, so not within the macro that logs.
+ */
+ngx_uint_t ngx_stomp_hub_log_level(ngx_stomp_hub_t *hub, ngx_uint_t level);
+
 /* Adds a session, which is due in the next tick. */
 void ngx_stomp_wheel_add(ngx_stomp_session_t *s);
 
