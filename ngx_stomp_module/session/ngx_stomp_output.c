@@ -28,6 +28,9 @@
 /* buffers of one send */
 #define NGX_STOMP_SEND_MAX      64
 
+/* ranges that may wait before they are packed */
+#define NGX_STOMP_RANGES_LOOSE  32
+
 
 static ngx_stomp_segment_t *ngx_stomp_segment_create(size_t len,
     ngx_log_t *log);
@@ -36,6 +39,10 @@ static ngx_int_t ngx_stomp_output_more(ngx_stomp_session_t *s,
     ngx_stomp_segment_t *segment, uint32_t start, uint32_t end);
 static ngx_stomp_ranges_t *ngx_stomp_output_grow(ngx_stomp_ranges_t *old,
     ngx_log_t *log);
+static void ngx_stomp_output_pack(ngx_stomp_ranges_t *more, uint32_t from,
+    ngx_log_t *log);
+static ngx_uint_t ngx_stomp_output_copy(ngx_stomp_range_t *range,
+    ngx_stomp_segment_t **to, ngx_log_t *log);
 static ngx_int_t ngx_stomp_output_dirty(ngx_stomp_session_t *s);
 static void ngx_stomp_output_compact(ngx_stomp_hub_t *hub);
 static ngx_int_t ngx_stomp_output_send_one(ngx_stomp_session_t *s);
@@ -224,6 +231,12 @@ ngx_stomp_output_more(ngx_stomp_session_t *s, ngx_stomp_segment_t *segment,
         }
     }
 
+    if (more != NULL
+        && more->last >= more->packed + NGX_STOMP_RANGES_LOOSE)
+    {
+        ngx_stomp_output_pack(more, more->packed, s->hub->log);
+    }
+
     if (more == NULL || more->last == more->size) {
         more = ngx_stomp_output_grow(more, s->hub->log);
         if (more == NULL) {
@@ -250,13 +263,20 @@ ngx_stomp_output_grow(ngx_stomp_ranges_t *old, ngx_log_t *log)
     uint32_t             n, size;
     ngx_stomp_ranges_t  *more;
 
+    /* what was shared may not be any more */
+
+    if (old != NULL && old->size > NGX_STOMP_RANGES_LOOSE) {
+        ngx_stomp_output_pack(old, old->first, log);
+    }
+
     n = (old != NULL) ? old->last - old->first : 0;
 
-    /* half of it was sent: room enough */
+    /* half of it was sent or packed: room enough */
 
-    if (old != NULL && old->first >= old->size / 2 && old->first > 0) {
+    if (old != NULL && n <= old->size / 2) {
         ngx_memmove(old->ranges, &old->ranges[old->first],
                     n * sizeof(ngx_stomp_range_t));
+        old->packed -= ngx_min(old->packed, old->first);
         old->first = 0;
         old->last = n;
         return old;
@@ -272,15 +292,117 @@ ngx_stomp_output_grow(ngx_stomp_ranges_t *old, ngx_log_t *log)
 
     more->first = 0;
     more->last = n;
+    more->packed = 0;
     more->size = size;
 
     if (old != NULL) {
         ngx_memcpy(more->ranges, &old->ranges[old->first],
                    n * sizeof(ngx_stomp_range_t));
+        more->packed = old->packed - ngx_min(old->packed, old->first);
         ngx_free(old);
     }
 
     return more;
+}
+
+
+/*
+ * A frame of a few octets holds a whole segment.  Where few others wait for
+ * the same segment its octets are copied together with those before, so that
+ * waiting output takes no more memory than about twice its length.
+ */
+
+static void
+ngx_stomp_output_pack(ngx_stomp_ranges_t *more, uint32_t from,
+    ngx_log_t *log)
+{
+    uint32_t              i, n;
+    ngx_stomp_range_t     range, *last;
+    ngx_stomp_segment_t  *to;
+
+    to = NULL;
+    n = ngx_max(from, more->first);
+    last = (n > more->first) ? &more->ranges[n - 1] : NULL;
+
+    /* that of the last time, if nobody else has a part of it */
+
+    if (last != NULL
+        && last->segment->refs == 1
+        && last->segment->used == last->end)
+    {
+        to = last->segment;
+        to->refs++;
+    }
+
+    for (i = n; i < more->last; i++) {
+
+        range = more->ranges[i];
+
+        if (ngx_stomp_output_copy(&range, &to, log)
+            && last != NULL
+            && last->segment == range.segment
+            && last->end == range.start)
+        {
+            last->end = range.end;
+            ngx_stomp_segment_unref(range.segment);
+            continue;
+        }
+
+        last = &more->ranges[n++];
+        *last = range;
+    }
+
+    more->last = n;
+    more->packed = n;
+
+    if (to != NULL) {
+        ngx_stomp_segment_unref(to);
+    }
+}
+
+
+/* moves a range to another segment if that saves memory; 0: it stays */
+
+static ngx_uint_t
+ngx_stomp_output_copy(ngx_stomp_range_t *range, ngx_stomp_segment_t **to,
+    ngx_log_t *log)
+{
+    size_t                len;
+    ngx_stomp_segment_t  *from;
+
+    from = range->segment;
+    len = range->end - range->start;
+
+    /* its size is shared by those who refer to it */
+
+    if (2 * len * from->refs > from->size) {
+        return 0;
+    }
+
+    if (*to == NULL || len > (*to)->size - (*to)->used) {
+
+        if (*to != NULL) {
+            ngx_stomp_segment_unref(*to);
+        }
+
+        *to = ngx_stomp_segment_create(len, log);
+        if (*to == NULL) {
+            return 0;
+        }
+    }
+
+    ngx_memcpy(&(*to)->data[(*to)->used], &from->data[range->start], len);
+
+    range->segment = *to;
+    range->start = (*to)->used;
+    range->end = range->start + len;
+
+    (*to)->used = range->end;
+    (*to)->refs++;
+
+    ngx_stomp_segment_unref(from);
+
+    return 1;
 }
 
 

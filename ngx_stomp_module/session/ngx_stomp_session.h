@@ -67,6 +67,7 @@ typedef struct {
 typedef struct {
     uint32_t                    first;
     uint32_t                    last;       /* behind the last one */
+    uint32_t                    packed;     /* behind the last packed one */
     uint32_t                    size;
     ngx_stomp_range_t           ranges[1];
 } ngx_stomp_ranges_t;
