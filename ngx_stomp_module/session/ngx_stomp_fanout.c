@@ -34,6 +34,11 @@ static ngx_stomp_local_t *ngx_stomp_local_create(ngx_stomp_hub_t *hub,
 static ngx_int_t ngx_stomp_local_grow(ngx_stomp_hub_t *hub);
 static void ngx_stomp_local_free(ngx_stomp_hub_t *hub,
     ngx_stomp_local_t *local);
+static ngx_stomp_group_t **ngx_stomp_group_bucket(ngx_stomp_hub_t *hub,
+    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
+static ngx_stomp_group_t *ngx_stomp_group_lookup(ngx_stomp_hub_t *hub,
+    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
+static ngx_int_t ngx_stomp_group_grow(ngx_stomp_hub_t *hub);
 static ngx_stomp_group_t *ngx_stomp_group_create(ngx_stomp_hub_t *hub,
     ngx_stomp_local_t *local, ngx_stomp_form_t *form);
 static void ngx_stomp_group_free(ngx_stomp_hub_t *hub,
@@ -81,11 +86,7 @@ ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
         goto failed;
     }
 
-    for (group = local->groups; group; group = group->next) {
-        if (group->form == form) {
-            break;
-        }
-    }
+    group = ngx_stomp_group_lookup(hub, local, form);
 
     if (group == NULL) {
         group = ngx_stomp_group_create(hub, local, form);
@@ -321,11 +322,93 @@ ngx_stomp_local_free(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local)
 }
 
 
+/*
+ * A destination may have as many groups as subscriptions, and an id may be
+ * used for as many destinations: neither list is good to search in.
+ */
+
+static ngx_stomp_group_t **
+ngx_stomp_group_bucket(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
+    ngx_stomp_form_t *form)
+{
+    uint32_t  hash;
+
+    /* ids of destinations follow each other, hashes of forms are random */
+
+    hash = (uint32_t) local->id ^ form->hash;
+
+    return &hub->groups[hash & (hub->groups_size - 1)];
+}
+
+
+static ngx_stomp_group_t *
+ngx_stomp_group_lookup(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
+    ngx_stomp_form_t *form)
+{
+    ngx_stomp_group_t  *group;
+
+    if (hub->ngroups == 0) {
+        return NULL;
+    }
+
+    group = *ngx_stomp_group_bucket(hub, local, form);
+
+    while (group != NULL && (group->local != local || group->form != form)) {
+        group = group->chain;
+    }
+
+    return group;
+}
+
+
+static ngx_int_t
+ngx_stomp_group_grow(ngx_stomp_hub_t *hub)
+{
+    uint32_t             i, size;
+    ngx_stomp_group_t   *group, *next, **groups, **old, **bucket;
+
+    size = hub->groups_size ? hub->groups_size * 2 : 256;
+
+    groups = ngx_calloc(size * sizeof(void *), hub->log);
+    if (groups == NULL) {
+        return NGX_ERROR;
+    }
+
+    old = hub->groups;
+    hub->groups = groups;
+
+    i = hub->groups_size;
+    hub->groups_size = size;
+
+    while (i) {
+        for (group = old[--i]; group; group = next) {
+            next = group->chain;
+
+            bucket = ngx_stomp_group_bucket(hub, group->local, group->form);
+            group->chain = *bucket;
+            *bucket = group;
+        }
+    }
+
+    if (old != NULL) {
+        ngx_free(old);
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_stomp_group_t *
 ngx_stomp_group_create(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
     ngx_stomp_form_t *form)
 {
-    ngx_stomp_group_t  *group;
+    ngx_stomp_group_t  *group, **bucket;
+
+    if (hub->ngroups >= hub->groups_size
+        && ngx_stomp_group_grow(hub) != NGX_OK)
+    {
+        return NULL;
+    }
 
     if (local->first.form == NULL) {
         group = &local->first;
@@ -337,13 +420,24 @@ ngx_stomp_group_create(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
         }
     }
 
+    bucket = ngx_stomp_group_bucket(hub, local, form);
+
+    group->chain = *bucket;
+    *bucket = group;
+    hub->ngroups++;
+
     group->next = local->groups;
+    group->prev = NULL;
     group->local = local;
     group->form = form;
     group->from = 0;
     group->members = &group->one;
     group->n = 0;
     group->size = 1;
+
+    if (group->next != NULL) {
+        group->next->prev = group;
+    }
 
     local->groups = group;
     local->ngroups++;
@@ -361,11 +455,26 @@ ngx_stomp_group_free(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group)
 
     local = group->local;
 
-    for (next = &local->groups; *next != group; next = &(*next)->next) {
-        /* void */
+    next = ngx_stomp_group_bucket(hub, local, group->form);
+
+    while (*next != group) {
+        next = &(*next)->chain;
     }
 
-    *next = group->next;
+    *next = group->chain;
+    hub->ngroups--;
+
+    if (group->prev != NULL) {
+        group->prev->next = group->next;
+
+    } else {
+        local->groups = group->next;
+    }
+
+    if (group->next != NULL) {
+        group->next->prev = group->prev;
+    }
+
     local->ngroups--;
 
     if (group->members != &group->one) {

@@ -26,6 +26,8 @@ typedef struct {
 
 struct ngx_stomp_group_s {
     ngx_stomp_group_t      *next;           /* of the destination */
+    ngx_stomp_group_t      *prev;
+    ngx_stomp_group_t      *chain;          /* in the hub's table */
     ngx_stomp_local_t      *local;
     ngx_stomp_form_t       *form;
     uint64_t                from;           /* newest of the members' */

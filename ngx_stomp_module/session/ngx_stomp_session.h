@@ -209,6 +209,10 @@ struct ngx_stomp_hub_s {
     uint32_t                    nlocals;
     uint32_t                    locals_size;
 
+    ngx_stomp_group_t         **groups;         /* by destination and form */
+    uint32_t                    ngroups;
+    uint32_t                    groups_size;
+
     ngx_stomp_form_t          **forms;
     uint32_t                    nforms;
     uint32_t                    forms_size;
