@@ -173,8 +173,6 @@ ngx_stomp_wheel_init(ngx_cycle_t *cycle, time_t drain,
 }
 
 
-/* counted, since ngx_current_msec starts again where it has 32 bits */
-
 ngx_uint_t
 ngx_stomp_hub_log_level(ngx_stomp_hub_t *hub, ngx_uint_t level)
 {
@@ -191,6 +189,8 @@ ngx_stomp_hub_log_level(ngx_stomp_hub_t *hub, ngx_uint_t level)
     return level;
 }
 
+
+/* counted, since ngx_current_msec starts again where it has 32 bits */
 
 uint32_t
 ngx_stomp_wheel_now(void)
