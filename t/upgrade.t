@@ -80,7 +80,7 @@ ok(wait_for(15, sub { !grep { Test::Stomp::Nginx::alive($_) } @pids }),
 ($t->{master}, $t->{masters}) = ($old, []);
 ok(wait_for(10, sub {
     return Test::Stomp::Nginx::read_file($t->prefix . '/logs/nginx.pid')
-           == $old;
+           eq "$old\n";
 }), 'the old master has its pid file again');
 is($t->status->{sessions}, 20, 'the sessions of the old one stay');
 flows(\@old, [], 'back');
