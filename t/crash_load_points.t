@@ -41,8 +41,8 @@ my $load = Test::Stomp::Load->new($t);
 # a message is published, the workers that have it in their inboxes don't know
 
 for my $round (1 .. $rounds) {
-    $k->arm(point => 'wake', nth => 1 + int rand 1000);
-    ok($k->wait_hit(respawn => 0),
+    $k->arm(point => 'wake', nth => 1 + int rand 100);
+    ok($k->wait_hit(respawn => 0, timeout => 60),
        "round $round: a worker died between unlock and wake-up");
     $load->ok_settled('all subscribers are back');
 }
@@ -53,7 +53,8 @@ for my $round (1 .. $rounds) {
 for my $round (1 .. $rounds) {
     $k->arm(point => 'reap', nth => 1 + int rand 4);
     $t->kill_worker((shuffle $t->workers)[0], respawn => 0);
-    ok($k->wait_hit(respawn => 0), "round $round: a worker died reaping");
+    ok($k->wait_hit(respawn => 0, timeout => 60),
+       "round $round: a worker died reaping");
     $load->ok_settled('all subscribers are back');
 }
 
@@ -67,7 +68,7 @@ for my $round (1 .. $rounds) {
         my $pid = (shuffle $t->workers)[0];
 
         $k->arm(pid => $pid, nth => 1 + int rand 50, signal => 'STOP');
-        is(wait_for(10, sub { $k->hit }), $pid,
+        is(wait_for(60, sub { $k->hit }), $pid,
            "round $round: a worker stopped with the lock");
 
         is(eval { $t->request(GET => '/stomp_status', timeout => 2)->status },
@@ -76,7 +77,7 @@ for my $round (1 .. $rounds) {
         $t->allow_death($pid) if $end eq 'KILL';
         kill $end, $pid;
 
-        ok(wait_for(10, sub { eval { $t->status } }), "$end: they get it");
+        ok(wait_for(30, sub { eval { $t->status } }), "$end: they get it");
         $load->ok_settled('all subscribers are back');
 
         # it may have been killed before its first store
