@@ -228,7 +228,7 @@ model_judge_whole(zone_model_t *result)
     uint32_t             building;
     model_op_t           op;
     const char          *error, *first;
-    static zone_model_t  content;
+    static zone_model_t  content, other;
 
     model_look(&content, &building, "done, place", model_call->places);
 
@@ -282,8 +282,6 @@ model_judge_whole(zone_model_t *result)
     if (op.path == MODEL_DIRECT && model_needs_memory(op.kind)
         && !model_has_room(&op))
     {
-        static zone_model_t  other;
-
         other = model_c.m;
         op.path = MODEL_RECLAIMED;
         model_apply(&other, &op, model_see);
