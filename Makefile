@@ -14,7 +14,7 @@ export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 
 .DEFAULT_GOAL := module
 
-.PHONY: module deps run run-tls stop unit lint test clean help
+.PHONY: module deps run run-tls stop unit lint test soak clean help
 
 # Always asked: the script knows whether configure has to run again, and
 # nginx's own Makefile what has to be compiled.
@@ -50,6 +50,13 @@ test:
 	@$(MAKE) --no-print-directory unit-binaries
 	@tools/test.sh $(TESTS)
 
+# until it is interrupted, or for STOMP_SOAK_SECONDS
+soak:
+	@tools/install.sh build run test
+	@tools/build.sh
+	@$(MAKE) --no-print-directory unit-binaries
+	@tools/soak.sh
+
 clean:
 	@tools/stop.sh --quiet
 	rm -rf $(BUILD)
@@ -64,6 +71,7 @@ help:
 	@echo 'make unit       run the unit tests'
 	@echo 'make lint       run the checks of the code itself'
 	@echo 'make test       run all tests (TESTS="t/a.t t/b.t" for some)'
+	@echo 'make soak       kill workers with new seeds, until it is interrupted'
 	@echo 'make deps       install what the build needs (Debian, Ubuntu)'
 	@echo 'make clean      remove $(BUILD)'
 	@echo
