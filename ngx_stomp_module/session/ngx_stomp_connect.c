@@ -31,7 +31,7 @@ ngx_int_t
 ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
     ngx_str_t                *accept;
-    ngx_uint_t                version;
+    ngx_uint_t                level, version;
     ngx_stomp_session_info_t  info;
 
     accept = ngx_stomp_header(frame, "accept-version");
@@ -65,7 +65,9 @@ ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
                                 "for another session, try again later.",
                                 &s->hub->broker->conf->name);
 
-        ngx_log_error(NGX_LOG_ERR, s->connection->log, 0,
+        level = ngx_stomp_hub_log_level(s->hub, NGX_LOG_ERR);
+
+        ngx_log_error(level, s->connection->log, 0,
                       "zone of stomp_broker \"%V\" is full",
                       &s->hub->broker->conf->name);
         return NGX_DONE;

@@ -11,6 +11,7 @@
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
 
 
@@ -612,6 +613,7 @@ ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
     ngx_stomp_message_t *m)
 {
     uint32_t             i, n;
+    ngx_uint_t           level;
     ngx_stomp_member_t  *member;
 
     n = 0;
@@ -631,7 +633,9 @@ ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
 
     hub->broker->dropped += n;
 
-    ngx_log_error(NGX_LOG_ERR, hub->log, 0,
+    level = ngx_stomp_hub_log_level(hub, NGX_LOG_ERR);
+
+    ngx_log_error(level, hub->log, 0,
                   "no memory to deliver a message to %uD subscriptions, "
                   "their sessions are closed", n);
 }
