@@ -90,6 +90,7 @@ collect() {
         need_nginx
         need perl prove
         need curl curl
+        need binutils nm
         need openssl openssl
         need libcmocka-dev
         need libio-socket-ssl-perl
