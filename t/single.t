@@ -31,7 +31,8 @@ is(join(' ', map { $_->{pid} } @{ $first->{workers} }), $t->master,
    'which is the worker');
 
 my ($r, $exit, $text) = run_fanout($t, '--subscribers' => 200,
-    '--destination' => '/topic/single', '--destinations' => 10, '--messages' => 2000, '--publish' => 'alternate',
+    '--destination' => '/topic/single', '--destinations' => 10,
+    '--messages' => 2000, '--publish' => 'alternate',
     '--publishers' => 8, '--receipt', '--timeout' => 60, '--stall' => 20);
 
 is($exit, 0, '200 subscribers get all') or diag $text;
