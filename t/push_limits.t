@@ -251,7 +251,8 @@ sub http2 {
 sub idle_status {
     my $status;
 
-    wait_for(5, sub {
+    # what is freed is given back 64 objects at a time
+    wait_for(30, sub {
         $status = $t->status;
         return $status->{zone}{used} == $idle;
     });
