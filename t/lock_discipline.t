@@ -30,8 +30,7 @@ my $report = "$work/report";
 plan skip_all => 'single steps are written for Linux on x86-64'
     unless $^O eq 'linux' && `uname -m` eq "x86_64\n";
 plan skip_all => 'a sanitizer reads the zone itself'
-    if system('grep', '-q', '__asan_init',
-              (Test::Stomp::Nginx->new->modules)[-1]) == 0;
+    if system('grep', '-q', '__asan_init', (nginx()->modules)[-1]) == 0;
 die "$guard is missing: make unit-binaries\n" unless -e $guard;
 
 my $plain = Test::Stomp::Nginx::binary();

@@ -29,6 +29,9 @@
     ((u_char *) (p) + ((size_t) (page) << NGX_STOMP_PAGE_SHIFT))
 
 
+typedef Dl_info  guard_symbol_t;
+
+
 static lock_guard_t *guard_find(void *addr);
 static void *guard_map(size_t size);
 static void guard_handlers(void);
@@ -437,11 +440,11 @@ guard_check(lock_guard_t *g, ngx_uint_t notes, void *caller)
 static void
 guard_say(lock_guard_t *g, uint32_t offset, const char *what, void *pc)
 {
-    char         text[512];
-    Dl_info      info;
-    const char  *file;
+    char             text[512];
+    const char      *file;
+    guard_symbol_t   info;
 
-    memset(&info, 0, sizeof(Dl_info));
+    memset(&info, 0, sizeof(guard_symbol_t));
     (void) dladdr(pc, &info);
 
     file = (info.dli_fname != NULL) ? strrchr(info.dli_fname, '/') : NULL;

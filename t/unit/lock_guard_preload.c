@@ -20,6 +20,14 @@
 #include <stdlib.h>
 
 
+typedef ngx_int_t (*guard_zone_open_pt)(ngx_stomp_zone_t *zone, void *addr,
+    ngx_shmtx_t *mutex, ngx_stomp_alive_pt alive);
+typedef uint32_t (*guard_message_open_pt)(ngx_stomp_zone_t *zone,
+    uint32_t message, ngx_stomp_message_t *m);
+typedef u_char *(*guard_message_read_pt)(ngx_stomp_zone_t *zone,
+    ngx_stomp_message_t *m, u_char *dst, size_t len);
+
+
 static void *guard_next(const char *name);
 static void guard_write(const char *what, const char *text);
 static void guard_violation(const char *text);
@@ -104,11 +112,10 @@ ngx_int_t
 ngx_stomp_zone_open(ngx_stomp_zone_t *zone, void *addr, ngx_shmtx_t *mutex,
     ngx_stomp_alive_pt alive)
 {
-    ngx_int_t  rc;
-    ngx_int_t  (*real)(ngx_stomp_zone_t *, void *, ngx_shmtx_t *,
-                       ngx_stomp_alive_pt);
+    ngx_int_t           rc;
+    guard_zone_open_pt  real;
 
-    real = guard_next("ngx_stomp_zone_open");
+    real = (guard_zone_open_pt) guard_next("ngx_stomp_zone_open");
     rc = real(zone, addr, mutex, alive);
 
     if (rc == NGX_OK) {
@@ -167,13 +174,12 @@ uint32_t
 ngx_stomp_message_open(ngx_stomp_zone_t *zone, uint32_t message,
     ngx_stomp_message_t *m)
 {
-    uint32_t         next;
+    uint32_t                      next;
 
-    static uint32_t  (*real)(ngx_stomp_zone_t *, uint32_t,
-                             ngx_stomp_message_t *);
+    static guard_message_open_pt  real;
 
     if (real == NULL) {
-        real = guard_next("ngx_stomp_message_open");
+        real = (guard_message_open_pt) guard_next("ngx_stomp_message_open");
     }
 
     lock_guard_reading(zone, 1);
@@ -188,13 +194,12 @@ u_char *
 ngx_stomp_message_read(ngx_stomp_zone_t *zone, ngx_stomp_message_t *m,
     u_char *dst, size_t len)
 {
-    u_char         *p;
+    u_char                       *p;
 
-    static u_char  *(*real)(ngx_stomp_zone_t *, ngx_stomp_message_t *,
-                            u_char *, size_t);
+    static guard_message_read_pt  real;
 
     if (real == NULL) {
-        real = guard_next("ngx_stomp_message_read");
+        real = (guard_message_read_pt) guard_next("ngx_stomp_message_read");
     }
 
     lock_guard_reading(zone, 1);
