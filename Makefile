@@ -14,7 +14,7 @@ export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 
 .DEFAULT_GOAL := module
 
-.PHONY: module deps run run-tls stop unit lint test soak clean help
+.PHONY: module deps run run-tls stop unit lint test soak coverage clean help
 
 # Always asked: the script knows whether configure has to run again, and
 # nginx's own Makefile what has to be compiled.
@@ -57,6 +57,10 @@ soak:
 	@$(MAKE) --no-print-directory unit-binaries
 	@tools/soak.sh
 
+coverage:
+	@tools/install.sh build run test coverage
+	@tools/coverage.sh $(TESTS)
+
 clean:
 	@tools/stop.sh --quiet
 	rm -rf $(BUILD)
@@ -72,11 +76,12 @@ help:
 	@echo 'make lint       run the checks of the code itself'
 	@echo 'make test       run all tests (TESTS="t/a.t t/b.t" for some)'
 	@echo 'make soak       kill workers with new seeds, until it is interrupted'
+	@echo 'make coverage   tell which lines the tests execute (6 minutes)'
 	@echo 'make deps       install what the build needs (Debian, Ubuntu)'
 	@echo 'make clean      remove $(BUILD)'
 	@echo
-	@echo 'run, unit, lint and test install the packages they miss, with apt-get;'
-	@echo 'STOMP_NO_INSTALL=1 forbids that.'
+	@echo 'run, unit, lint, test and coverage install the packages they miss,'
+	@echo 'with apt-get; STOMP_NO_INSTALL=1 forbids that.'
 	@echo
 	@echo 'NGINX_SRC=DIR           build for this nginx source tree'
 	@echo 'NGINX_FLAGS="..."       its configure flags (--with-compat)'

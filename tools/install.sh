@@ -1,6 +1,6 @@
 #!/bin/bash
 
-# install.sh build|source|unit|lint|run|test ...
+# install.sh build|source|unit|lint|run|test|coverage ...
 #
 # Installs what is missing for these purposes, and nothing when all is there.
 # The system's nginx is neither started nor enabled.
@@ -97,6 +97,11 @@ collect() {
         need libwww-perl
         need chromium chromium
         need_node
+        ;;
+
+    coverage)
+        need gcc gcc
+        need gcovr gcovr
         ;;
 
     *)
