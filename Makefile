@@ -14,7 +14,8 @@ export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 
 .DEFAULT_GOAL := module
 
-.PHONY: module deps run run-tls stop unit lint test soak coverage clean help
+.PHONY: module deps run run-tls stop unit lint test soak coverage \
+    fuzz fuzz-merge fuzz-coverage clean help
 
 # Always asked: the script knows whether configure has to run again, and
 # nginx's own Makefile what has to be compiled.
@@ -61,11 +62,21 @@ coverage:
 	@tools/install.sh build run test coverage
 	@tools/coverage.sh $(TESTS)
 
+fuzz:
+	@tools/fuzz.sh run $(FUZZ)
+
+fuzz-merge:
+	@tools/fuzz.sh merge $(FUZZ)
+
+fuzz-coverage:
+	@tools/fuzz.sh coverage $(FUZZ)
+
 clean:
 	@tools/stop.sh --quiet
 	rm -rf $(BUILD)
 
 include t/unit/rules.mk
+include fuzz/fuzz.mk
 
 help:
 	@echo 'make            build $(BUILD)/ngx_stomp_module.so'
@@ -77,6 +88,10 @@ help:
 	@echo 'make test       run all tests (TESTS="t/a.t t/b.t" for some)'
 	@echo 'make soak       kill workers with new seeds, until it is interrupted'
 	@echo 'make coverage   tell which lines the tests execute (6 minutes)'
+	@echo 'make fuzz       the fuzzers, long (FUZZ="ws parse" for some,'
+	@echo '                FUZZ_SECONDS=600 for each)'
+	@echo 'make fuzz-merge      keep what they have found in fuzz/corpus'
+	@echo 'make fuzz-coverage   what the kept inputs reach'
 	@echo 'make deps       install what the build needs (Debian, Ubuntu)'
 	@echo 'make clean      remove $(BUILD)'
 	@echo

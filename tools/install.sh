@@ -79,6 +79,17 @@ collect() {
         need nodejs node
         ;;
 
+    fuzz)
+        need clang clang
+        need_fuzzer
+        need llvm llvm-symbolizer
+        need binutils objcopy
+        need libcmocka-dev
+        need libcjson-dev
+        need libnginx-mod-http-ndk-dev
+        need perl prove
+        ;;
+
     run)
         need_nginx
         need curl curl
@@ -124,6 +135,26 @@ need_nginx_libraries() {
     need libpcre2-dev
     need libssl-dev
     need zlib1g-dev
+}
+
+
+# libFuzzer and the sanitizers, which Debian's clang only suggests
+
+need_fuzzer() {
+    local version
+
+    version=$(apt-cache depends clang 2>/dev/null \
+        | sed -n 's/^ *Depends: clang-\([0-9][0-9]*\)$/\1/p' | head -1)
+
+    # before the first "apt-get update" there are no lists to look into
+    if [ -z "$version" ]; then
+        case $(. /etc/os-release && echo "${VERSION_CODENAME:-}") in
+            trixie) version=19 ;;
+            *) version=14 ;;
+        esac
+    fi
+
+    need "libclang-rt-$version-dev"
 }
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 
-# nginx.sh SUITE|installed|newest [plain|sanitize|valgrind]
+# nginx.sh SUITE|installed|newest [plain|sanitize|valgrind|source]
 #
 # Builds nginx, ngx_devel_kit and this module from the source packages of a
 # Debian suite, into build/SUITE-KIND/:
@@ -16,9 +16,11 @@
 #             behaviour; the first report ends the process
 #   valgrind  for valgrind
 #
-# The last two are built with nginx's own NGX_DEBUG_PALLOC: its pools take
+# These two are built with nginx's own NGX_DEBUG_PALLOC: its pools take
 # each piece of memory from malloc(), and the module keeps no free segments,
 # so that a use after free shows, and one beyond the end.
+#
+#   source    nothing is built, only the sources are fetched
 
 # $flags is several words, in several lines
 # shellcheck disable=SC2086,SC2116
@@ -66,6 +68,9 @@ flags_of_kind() {
         module_ld=
         nginx_ld=
         nginx_opt=$module_opt
+        ;;
+
+    source)
         ;;
 
     *)
@@ -259,6 +264,11 @@ exec 8> "$build/source/.lock"
 flock 8
 
 get_source
+
+if [ "$kind" = source ]; then
+    exit 0
+fi
+
 build_nginx 8>&-
 build_module 8>&-
 

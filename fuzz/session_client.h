@@ -1,0 +1,67 @@
+
+/*
+ * Copyright (C) ngx_stomp_module contributors
+ */
+
+
+#ifndef _SESSION_CLIENT_H_INCLUDED_
+#define _SESSION_CLIENT_H_INCLUDED_
+
+
+#include <fuzz.h>
+#include <ngx_stomp_session.h>
+
+
+/* The clients of the session fuzzer. */
+
+
+#define CLIENTS           4
+#define CLIENT_RECEIPTS   512
+
+
+typedef struct {
+    ngx_stomp_session_t  *session;        /* NULL: there is none (any more) */
+    uint64_t              id;
+
+    /* what it has sent */
+    ngx_uint_t            fragments;      /* of the next frame */
+    ngx_uint_t            nreceipts;      /* asked for */
+    unsigned              gone:1;         /* DISCONNECT */
+    unsigned              wild:1;         /* octets that nobody understands */
+
+    /* what it has received */
+    ngx_uint_t            receipts;
+    unsigned              upgraded:1;
+    unsigned              connected:1;
+    unsigned              error:1;        /* ERROR; then */
+    unsigned              closed:1;       /* the end */
+} client_t;
+
+
+extern client_t  clients[CLIENTS];
+
+
+void client_reset(void);
+
+/* Connects a client, if it is not, with a handshake. */
+void client_open(ngx_uint_t n, const char *broker);
+
+/* Something that a client does, by its letter. */
+void client_order(ngx_uint_t n, ngx_uint_t order, fuzz_input_t *in);
+
+/* All clients read, and check what they get. */
+void client_receive(void);
+
+/* Returns 1 if nginx listens to the client, 0 if it is paused. */
+ngx_uint_t client_listening(ngx_uint_t n);
+
+/* Checks that a client that is still served has got all it is to get. */
+void client_complete(ngx_uint_t n);
+
+/* Make a destination, a length and a body of orders. */
+ngx_str_t client_destination(ngx_uint_t n);
+size_t client_size(fuzz_input_t *in);
+void client_body(u_char *p, size_t len);
+
+
+#endif /* _SESSION_CLIENT_H_INCLUDED_ */
