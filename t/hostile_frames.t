@@ -152,6 +152,22 @@ for (
        'JSON: the same connection is good for a message');
 }
 
+# what a client sends may be in the log, but must not look like a line of it
+
+for my $text ("\e[2J", "a\\n2026/01/01 00:00:00 [notice] b", "\x7f\x01") {
+    for my $frame ("$text\n\n\0", "SEND\ndestination:/x/$text\n\nx\0",
+                   "SUBSCRIBE\nid:1\nack:$text\ndestination:/topic/a\n\n\0")
+    {
+        my $c = $t->stomp;
+        $c->ws->send_text($frame);
+        $c->expect_error(qr/./, 'a frame with ' . show($text));
+    }
+}
+
+unlike($t->error_log, qr/[\x00-\x09\x0b-\x1f\x7f]/,
+       'no control characters in the log');
+unlike($t->error_log, qr/^.{20}\[notice\] b/m, 'and no line that a client made');
+
 zone_empty($t, 'at the end');
 $_->ok_no_alerts for $t, $decoy;
 

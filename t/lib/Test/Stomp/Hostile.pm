@@ -22,7 +22,7 @@ our @EXPORT = qw(start_hostile run_hostile pair others_ok log_levels
 
 # milliseconds of p99 that nobody complains about on a busy machine
 our $FLOOR = 50;
-our $TRIES = 5;
+our $TRIES = 4;
 
 
 sub seconds { return $ENV{STOMP_HOSTILE_SECONDS} // 2 }
@@ -35,7 +35,8 @@ sub scaled  { return int($_[0] * ($ENV{STOMP_HOSTILE_SCALE} // 1)) }
 sub start_hostile {
     my ($t, $attack, @options) = @_;
 
-    my $tool = build_tool($t, 'hostile', [ $t->root . '/t/tools/hostile.c' ],
+    my $tool = build_tool($t, 'hostile',
+                          [ sort glob $t->root . '/t/tools/hostile*.[ch]' ],
                           '-std=c99');
 
     return Test::Stomp::start_tool($tool, '--port', $t->port, @options,
