@@ -166,7 +166,8 @@ for my $text ("\e[2J", "a\\n2026/01/01 00:00:00 [notice] b", "\x7f\x01") {
 
 unlike($t->error_log, qr/[\x00-\x09\x0b-\x1f\x7f]/,
        'no control characters in the log');
-unlike($t->error_log, qr/^.{20}\[notice\] b/m, 'and no line that a client made');
+unlike($t->error_log, qr/^.{20}\[notice\] b/m,
+       'and no line that a client made');
 
 zone_empty($t, 'at the end');
 $_->ok_no_alerts for $t, $decoy;

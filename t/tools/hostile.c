@@ -1,4 +1,7 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * The client that a server is afraid of: floods of handshakes, of frames and
  * of names, as fast as one process can, in one epoll loop.  What it has sent
  * is counted, so that the server's counters can be compared.  Run it without
@@ -6,6 +9,7 @@
  *
  *     cc -std=c99 -O2 -Wall -Wextra -o hostile hostile.c hostile_attacks.c
  */
+
 
 #include "hostile.h"
 
@@ -446,6 +450,7 @@ http_input(conn_t *c, unsigned char *p, unsigned char *last)
         if (c->head_len < sizeof(version) - 1) {
             if (*p == (unsigned char) version[c->head_len]) {
                 c->head_len++;
+
             } else {
                 c->head_len = *p == 'H';
             }

@@ -1,10 +1,15 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * Shared by the parts of the tool for hostile clients: hostile.c (options,
  * connections, result) and hostile_attacks.c (what they send).
  */
 
-#ifndef HOSTILE_H
-#define HOSTILE_H
+
+#ifndef _HOSTILE_H_INCLUDED_
+#define _HOSTILE_H_INCLUDED_
+
 
 #define _GNU_SOURCE
 
@@ -59,4 +64,5 @@ int is_ping(const attack_t *attack);
 
 void die(const char *what);
 
-#endif
+
+#endif /* _HOSTILE_H_INCLUDED_ */

@@ -1,7 +1,11 @@
+
 /*
+ * Copyright (C) ngx_stomp_module contributors
+ *
  * What hostile clients send: each function writes one item to p, at most
  * ITEM_MAX octets, and returns its length.
  */
+
 
 #include "hostile.h"
 

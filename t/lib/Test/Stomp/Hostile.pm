@@ -142,7 +142,8 @@ sub log_levels {
     my ($t, $from) = @_;
 
     my %count;
-    $count{$_}++ for substr($t->error_log, $from // 0) =~ /^\S+ \S+ \[(\w+)\]/mg;
+    my $lines = substr $t->error_log, $from // 0;
+    $count{$_}++ for $lines =~ /^\S+ \S+ \[(\w+)\]/mg;
     return \%count;
 }
 
