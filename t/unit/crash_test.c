@@ -21,6 +21,7 @@
 #define CRASH_ZONE     (256 * 1024)
 #define CRASH_STATES   512
 #define CRASH_MODELS   64
+#define CRASH_SLICES   1000         /* to reap a slot with */
 
 /* the processor's own single step; the signal's handler sees each state */
 
@@ -238,10 +239,17 @@ crash_learn(crash_operation_t *op)
 static void
 crash_reap_all(const char *name, ngx_uint_t n)
 {
-    ngx_uint_t  i, again;
+    ngx_uint_t  i, again, slices;
 
     for (i = 0; i < CRASH_SLOTS; i++) {
+        slices = 0;
+
         do {
+            if (slices++ == CRASH_SLICES) {
+                fail_msg("%s, store %zu: reaping does not end", name,
+                         (size_t) n);
+            }
+
             ngx_stomp_zone_lock(&crash.zone);
             again = (ngx_stomp_slot_reap_locked(&crash.zone,
                                                 &crash.zone.sh->slots[i])
