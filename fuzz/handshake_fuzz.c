@@ -160,9 +160,9 @@ handshake_origin(ngx_http_request_t *r)
 
     /* ports have a fuzzer of their own */
 
-    p = strstr(value, "://");
+    p = strchr(value, ':');
 
-    if (p == NULL) {
+    if (p == NULL || p == value || strncmp(p, "://", 3) != 0) {
         return 0;
     }
 
@@ -172,7 +172,7 @@ handshake_origin(ngx_http_request_t *r)
         return 2;
     }
 
-    return strcasecmp(p + 3, host) == 0 && p > value ? 1 : 0;
+    return strcasecmp(p + 3, host) == 0;
 }
 
 

@@ -466,7 +466,8 @@ session_finish(void)
     fuzz_check(sh->slots[session.broker->slot].nsubscriptions == 0);
     fuzz_check(sh->slots[SESSION_PEER].state == NGX_STOMP_SLOT_FREE);
 
-    fuzz_check(hub->nsessions == 0 && hub->nlocals == 0 && hub->nforms == 0);
+    fuzz_check(hub->nsessions == 0 && hub->nlocals == 0);
+    fuzz_check(hub->ngroups == 0 && hub->nforms == 0);
     fuzz_check(hub->ndirty == 0 && hub->open == NULL);
     fuzz_check(ngx_queue_empty(&hub->dead));
 }
