@@ -344,7 +344,7 @@ ngx_stomp_output_pack(ngx_stomp_ranges_t *more, uint32_t from,
             && last->end == range.start)
         {
             last->end = range.end;
-            ngx_stomp_segment_unref(range.segment);
+            range.segment->refs--;      /* *last has one, too */
             continue;
         }
 

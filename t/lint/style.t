@@ -111,8 +111,7 @@ is(scalar(@shell), scalar(grep { -x $_ || $_ eq 'tools/lib.sh'
     my @output = run_all(2, map { [ $^X, '-wc', $_ ] } @perl);
 
     clean('perl -c', map { finding($perl[$_], 1, $output[$_]) }
-          grep { $output[$_] !~ /\A\Q$perl[$_] syntax OK\n\E
-                                (?:\t\(in\ cleanup\)\ .*\n)?\z/x } 0 .. $#perl);
+          grep { !compiles($perl[$_], $output[$_]) } 0 .. $#perl);
 }
 
 clean('perl is strict', map { lax_perl($_, slurp($_)) } @perl);
@@ -400,6 +399,16 @@ sub unchecked {
     }
 
     return @found;
+}
+
+
+# Whether perl -c says nothing else; what a BEGIN block has made may complain
+# that its test has no end.
+
+sub compiles {
+    my ($path, $output) = @_;
+
+    return $output =~ s/^\t\(in cleanup\) .*\n//mr eq "$path syntax OK\n";
 }
 
 
