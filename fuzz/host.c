@@ -124,7 +124,7 @@ host_cycle(char *dir, const char *http)
     ngx_cycle_t        *cycle;
     static ngx_cycle_t  init;
 
-    static char  *argv[] = { "fuzz", NULL };
+    static char            *argv[] = { "fuzz", NULL };
     static ngx_open_file_t  file;
 
     fuzz_check(ngx_strerror_init() == NGX_OK);
@@ -357,7 +357,7 @@ host_connect(ngx_uint_t n)
 static void
 host_closed(void *data)
 {
-    host_client_t *client = data;
+    host_client_t  *client = data;
 
     client->connection = NULL;
 }

@@ -246,8 +246,8 @@ model_message(u_char *dst, model_publication_t *p,
     }
 
     d += sprintf((char *) d, "message-id:%016llx-%llu\ncontent-length:%zu\n\n",
-                 (unsigned long long) model.epoch, (unsigned long long) p->sequence,
-                 p->body.len);
+                 (unsigned long long) model.epoch,
+                 (unsigned long long) p->sequence, p->body.len);
 
     memcpy(d, p->body.data, p->body.len);
     d += p->body.len;

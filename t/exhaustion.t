@@ -324,7 +324,8 @@ sub full_disk {
     empty_folder($t, 'disk');
     $c->close;
     $t->ok_no_alerts(allow => [
-        qr/\[crit\].*pwritev?\(\) "\S+" (?:failed \((?:27|28): |has written only)/,
+        qr/\[crit\].*pwritev?\(\)\ "\S+"
+           \ (?:failed\ \((?:27|28):\ |has\ written\ only)/x,
     ]);
     return;
 }

@@ -73,8 +73,8 @@ merge_one() {
     find "fuzz/corpus/$name" -type f -regextype posix-extended \
         ! -regex ".*/$hash" -exec cp -t "$merged" {} +
 
-    nice "$out/${name}_fuzz" -set_cover_merge=1 -use_counters=0 -max_len=$max_len \
-        "$merged" "fuzz/corpus/$name" "$out/corpus/$name" \
+    nice "$out/${name}_fuzz" -set_cover_merge=1 -use_counters=0 \
+        -max_len=$max_len "$merged" "fuzz/corpus/$name" "$out/corpus/$name" \
         > "$out/$name.log" 2>&1 || die "see $out/$name.log"
 
     rm -f "fuzz/corpus/$name"/*

@@ -10,7 +10,7 @@ use re 'regexp_pattern';
 my $columns = 80;
 
 # Written by tools, or of a format that has no short lines.
-my $no_lines = qr/(?:package-lock\.json|\.(?:md|svg|html|json))$/;
+my $no_lines = qr/(?:package-lock\.json|\.(?:md|svg|html|json|list))$/;
 
 # What a declaration begins with.
 my $type = qr/(?:(?:const|static|unsigned|volatile)\ )*

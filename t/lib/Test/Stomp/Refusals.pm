@@ -412,7 +412,8 @@ sub disconnects {
     my $c = $self->{client}{a} or return;
 
     $c->send_frame(DISCONNECT => [ receipt => 'd' ]);
-    $self->heard($c, 'DISCONNECT', scalar $c->recv, 'RECEIPT') or $self->lose('a');
+    $self->heard($c, 'DISCONNECT', scalar $c->recv, 'RECEIPT')
+        or $self->lose('a');
     return;
 }
 
