@@ -271,7 +271,9 @@ done:
         return;
     }
 
-    if (ws->carry != NULL && ws->carry_len == 0) {
+    /* a backlog of no octets may still be the end of a message */
+
+    if (ws->carry != NULL && ws->carry_len == 0 && !ws->backlog) {
         ngx_free(ws->carry);
         ws->carry = NULL;
     }
