@@ -620,7 +620,7 @@ host_sleep(ngx_msec_t ms)
 
 
 void
-host_finish(void)
+host_leave(void)
 {
     ngx_uint_t  n, i;
 
@@ -636,6 +636,15 @@ host_finish(void)
     for (i = 0; host_turn(); i++) {
         fuzz_check(i < 1000);
     }
+}
+
+
+void
+host_finish(void)
+{
+    ngx_uint_t  n;
+
+    host_leave();
 
     for (n = 0; n < HOST_CONNECTIONS; n++) {
         fuzz_check(host_clients[n].connection == NULL);

@@ -80,9 +80,12 @@ void host_sleep(ngx_msec_t ms);
 /* The same, but nginx does not notice before it is over. */
 void host_jump(ngx_msec_t ms);
 
+/* All clients leave; nginx may not read from some of them yet. */
+void host_leave(void);
+
 /*
- * All clients leave, and nginx comes to rest; then no connection, timer nor
- * event is left but those of its start.
+ * All clients leave, and nginx comes to rest; then no connection is left but
+ * those of its start.
  */
 void host_finish(void);
 

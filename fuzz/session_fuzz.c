@@ -431,12 +431,17 @@ session_finish(void)
 
     session.peer_alive = 0;
 
-    host_finish();
+    host_leave();
 
     /* a worker that exits has stopped its ticks */
 
     ngx_exiting = 0;
     session_tick();
+
+    /* who found the zone full is not read from before it is tried again */
+
+    host_sleep(8000);
+    host_finish();
     host_sleep(3000);
 
     for (i = 0; host_turn(); i++) {

@@ -92,7 +92,8 @@ coverage() {
 
     for name in "$@"; do
         LLVM_PROFILE_FILE=$out/profiles/$name.profraw \
-            nice "$out/${name}_fuzz" -runs=0 "fuzz/corpus/$name" \
+            nice "$out/${name}_fuzz" -runs=0 -artifact_prefix="$out/" \
+            "fuzz/corpus/$name" \
             > "$out/$name.log" 2>&1 || die "see $out/$name.log"
         objects+=(-object "$out/${name}_fuzz")
     done
