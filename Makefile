@@ -15,7 +15,7 @@ export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 .DEFAULT_GOAL := module
 
 .PHONY: module deps run run-tls stop unit lint test soak coverage \
-    fuzz fuzz-merge fuzz-coverage clean help
+    sanitize versions valgrind fuzz fuzz-merge fuzz-coverage clean help
 
 # Always asked: the script knows whether configure has to run again, and
 # nginx's own Makefile what has to be compiled.
@@ -44,6 +44,12 @@ lint:
 	@tools/install.sh build lint
 	@tools/build.sh
 	@tools/test.sh lint
+
+# the tests on other builds of nginx
+sanitize versions valgrind:
+	@tools/install.sh build run test
+	@tools/build.sh
+	@tools/test.sh t/builds/$@.t
 
 test:
 	@tools/install.sh build run test lint
@@ -85,6 +91,9 @@ help:
 	@echo 'make stop       stop it'
 	@echo 'make unit       run the unit tests'
 	@echo 'make lint       run the checks of the code itself'
+	@echo 'make sanitize   run tests on an nginx with sanitizers'
+	@echo 'make versions   run tests on other versions of nginx'
+	@echo 'make valgrind   run a broker under valgrind'
 	@echo 'make test       run all tests (TESTS="t/a.t t/b.t" for some)'
 	@echo 'make soak       kill workers with new seeds, until it is interrupted'
 	@echo 'make coverage   tell which lines the tests execute (6 minutes)'

@@ -59,6 +59,8 @@ collect() {
         # Debian's source packages of nginx, and what they are built with
         need dpkg-dev dpkg-source
         need xz-utils xz
+        need patchelf patchelf
+        need libcjson-dev
         need_compiler
         need_nginx_libraries
         ;;
@@ -107,7 +109,9 @@ collect() {
         need libio-socket-ssl-perl
         need libwww-perl
         need chromium chromium
+        need valgrind valgrind
         need_node
+        collect source
         ;;
 
     coverage)

@@ -8,22 +8,23 @@
 #   nginx  ndk_http_module.so  ngx_stomp_module.so
 #
 # "installed" is the suite of this system, "newest" the newest one whose
-# source can be had.  BUILD=build/SUITE-KIND NGINX_BIN=build/SUITE-KIND/nginx
-# makes the other tools use them.  The sources stay in build/source/SUITE/.
+# source can be had, or, as mirrors lack new sources now and then, whose
+# packages: nginx runs with their C library then.  All of this stays in
+# build/source/SUITE/.
+#
+#   (. build/SUITE-KIND/env && tools/test.sh t/push.t)
+#
+# makes the other tools use them.
 #
 #   plain     as Debian's, with nginx's debug log
 #   sanitize  with the sanitizers for addresses, leaks and undefined
 #             behaviour; the first report ends the process
 #   valgrind  for valgrind
+#   source    nothing is built, only the source is fetched
 #
-# These two are built with nginx's own NGX_DEBUG_PALLOC: its pools take
-# each piece of memory from malloc(), and the module keeps no free segments,
-# so that a use after free shows, and one beyond the end.
-#
-#   source    nothing is built, only the sources are fetched
-
-# $flags is several words, in several lines
-# shellcheck disable=SC2086,SC2116
+# "sanitize" and "valgrind" are built with nginx's own NGX_DEBUG_PALLOC: its
+# pools take each piece of memory from malloc(), and the module keeps no free
+# segments, so that a use after free shows, and one beyond the end.
 
 . "$(dirname "$0")/lib.sh"
 . "$root/tools/lib-apt.sh"
@@ -32,13 +33,17 @@ suite=${1:-installed}
 kind=${2:-plain}
 CC=${CC:-cc}
 
-flags="--with-compat --with-debug --with-pcre-jit --with-threads
-    --with-http_ssl_module --with-http_v2_module --with-http_realip_module
-    --with-http_auth_request_module --with-http_stub_status_module"
+flags="--with-compat --with-debug --with-pcre-jit --with-threads \
+--with-http_ssl_module --with-http_v2_module --with-http_realip_module \
+--with-http_auth_request_module --with-http_stub_status_module"
 
 # What nginx's own code does on purpose: memcpy(p, NULL, 0), and words that
 # are read from where they stand.  The module is checked for these, too.
 of_nginx="-fno-sanitize=nonnull-attribute,alignment"
+
+# A worker unloads its modules before it ends.  What their variables point to
+# would be leaks then, and the stacks without names.
+stays=-Wl,-z,nodelete
 
 
 flags_of_kind() {
@@ -54,20 +59,16 @@ flags_of_kind() {
     sanitize)
         module_opt="-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
 -fsanitize=address,undefined -fno-sanitize-recover=all"
-        module_ld="-fsanitize=address,undefined"
         nginx_opt="$module_opt $of_nginx -Wno-maybe-uninitialized"
+        module_ld="-fsanitize=address,undefined $stays"
         nginx_ld="$module_ld $out/options.o"
-
-        # A worker unloads its modules before it ends.  What their variables
-        # point to would be leaks then, and the stacks without names.
-        module_ld+=" -Wl,-z,nodelete"
         ;;
 
     valgrind)
         module_opt="-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1"
-        module_ld=
-        nginx_ld=
         nginx_opt=$module_opt
+        module_ld=$stays
+        nginx_ld=$stays
         ;;
 
     source)
@@ -161,6 +162,72 @@ unpack() {
 get_source() {
     local one
 
+    for one in $suites; do
+        if download_from "$one"; then
+            {
+                unpack nginx nginx
+                unpack libnginx-mod-http-ndk ndk
+            } > "$apt/origin.new"
+            return 0
+        fi
+    done
+
+    return 1
+}
+
+
+# The same from the packages themselves.  They are resolved for a system that
+# has nothing yet, so that all of what nginx needs is there.
+
+download_packages() {
+    local url nothing=$apt/nothing
+
+    : > "$nothing"
+
+    for url in $(mirrors); do
+        say "looking for the packages of nginx in $1"
+        rm -rf "$apt/debs"
+        mkdir -p "$apt/debs/partial"
+
+        if private_lists deb "$url" "$1" \
+            && (cd "$apt/debs" \
+                && apt_private apt-get install --yes --download-only \
+                    --no-install-recommends -o Dir::State::status="$nothing" \
+                    -o Dir::Cache::archives="$apt/debs" -o Debug::NoLocking=1 \
+                    nginx libnginx-mod-http-ndk \
+                && apt_private apt-get download \
+                    -o Dir::State::status="$nothing" \
+                    nginx-dev libnginx-mod-http-ndk-dev) >> "$apt/log" 2>&1
+        then
+            return 0
+        fi
+    done
+
+    return 1
+}
+
+
+get_packages() {
+    local file
+
+    if [ "$suite" != newest ] || [ "$kind" != plain ]; then
+        return 1
+    fi
+
+    download_packages "${suites%% *}" || return 1
+
+    for file in "$apt"/debs/*.deb; do
+        dpkg-deb -x "$file" "$apt/root"
+    done
+
+    ln -sfn root/usr/share/nginx/src "$apt/nginx"
+    ln -sfn root/usr/share/nginx-ndk/src "$apt/ndk"
+    file=$(basename "$apt"/debs/nginx_*.deb .deb)
+    echo "$file, Debian's binary" > "$apt/origin.new"
+}
+
+
+get_nginx() {
     if [ -s "$apt/origin" ]; then
         return
     fi
@@ -170,21 +237,30 @@ get_source() {
     fi
 
     mkdir -p "$apt"
+    rm -rf "$apt/root"
     : > "$apt/log"
 
-    for one in $suites; do
-        if download_from "$one"; then
-            {
-                unpack nginx nginx
-                unpack libnginx-mod-http-ndk ndk
-            } > "$apt/origin.new"
-            rm -rf "$apt/lists"
-            mv "$apt/origin.new" "$apt/origin"
-            return
-        fi
-    done
+    get_source || get_packages || die_of_mirrors "the source of nginx"
 
-    die_of_mirrors "the source of nginx for $suite"
+    rm -rf "$apt/lists"
+    mv "$apt/origin.new" "$apt/origin"
+}
+
+
+# A program of another suite needs the C library, and the loader, of that one.
+
+adopt_nginx() {
+    local library loader
+
+    library=$(dirname "$(find "$apt/root" -name libc.so.6)")
+    cp "$apt/root/usr/sbin/nginx" "$out/nginx.new"
+    loader=$(basename "$(patchelf --print-interpreter "$out/nginx.new")")
+
+    patchelf --set-interpreter "$library/$loader" \
+        --force-rpath --set-rpath "$library" "$out/nginx.new"
+
+    mv "$out/nginx.new" "$out/nginx"
+    cp "$apt/root/usr/lib/nginx/modules/ndk_http_module.so" "$out/"
 }
 
 
@@ -197,59 +273,87 @@ keep_cycle() {
 }
 
 
-build_nginx() {
-    local tree=$out/tree
-    local signature
+configure_nginx() {
+    local tree=$1 options
 
-    signature=$(cat "$apt/origin"; echo "$flags|$nginx_opt|$nginx_ld"
-        declare -f keep_cycle build_nginx; cat t/builds/sanitizer_options.c
-        $CC --version | head -1)
-
-    if [ "$signature" = "$(cat "$out/.signature" 2>/dev/null)" ]; then
-        return
-    fi
-
-    say "building nginx for $name, $kind"
-
-    if [ $kind = sanitize ]; then
-        $CC -O1 -Wall -Werror -c t/builds/sanitizer_options.c \
-            -o "$out/options.o"
-    fi
-
-    rm -rf "$tree" "$out/.signature"
+    rm -rf "$tree"
     mkdir -p "$tree"
     (cd "$apt/nginx" && tar -cf - --exclude=./debian --exclude=./.pc .) \
         | tar -xf - -C "$tree"
 
-    if [ $kind = sanitize ]; then
+    read -r -a options <<< "$flags"
+
+    if [ "$kind" != plain ]; then
         keep_cycle "$tree/src/core/nginx.c"
+        options+=("--add-dynamic-module=$root/t/builds/seed")
+    fi
+
+    if [ "$kind" = sanitize ]; then
+        $CC -O1 -Wall -Werror -c t/builds/sanitizer_options.c \
+            -o "$out/options.o"
     fi
 
     # configure runs small programs that leak
-    if ! (cd "$tree" \
-        && export ASAN_OPTIONS=detect_leaks=0 \
-        && env -u CFLAGS bash ./configure $flags --with-cc="$CC" \
+    (cd "$tree" && env -u CFLAGS ASAN_OPTIONS=detect_leaks=0 \
+        bash ./configure "${options[@]}" --with-cc="$CC" \
             --with-cc-opt="$nginx_opt -DNDK_SET_VAR=1" \
-            --with-ld-opt="$nginx_ld" --add-dynamic-module="$apt/ndk" \
-        && make -f objs/Makefile --silent -j "$(nproc)" binary modules
-        ) > "$out/log" 2>&1
-    then
-        tail -20 "$out/log" >&2
-        die "nginx does not build; all of it: $out/log"
-    fi
-
-    # not onto the file of a process that runs
-    install "$tree/objs/nginx" "$tree/objs/ndk_http_module.so" "$out/"
-    echo "$signature" > "$out/.signature"
+            --with-ld-opt="$nginx_ld" --add-dynamic-module="$apt/ndk")
 }
 
 
+build_nginx() {
+    local tree=$out/tree
+    local signature
+
+    say "building nginx for $name, $kind"
+
+    signature=$(cat "$apt/origin" t/builds/sanitizer_options.c
+        declare -f keep_cycle configure_nginx
+        echo "$flags|$nginx_opt|$nginx_ld|$($CC --version | head -1)")
+
+    if [ "$signature" != "$(cat "$out/.signature" 2>/dev/null)" ]; then
+        rm -f "$out/.signature"
+        configure_nginx "$tree" > "$out/log" 2>&1 || die_of_build
+        echo "$signature" > "$out/.signature"
+    fi
+
+    make -C "$tree" -f objs/Makefile --silent -j "$(nproc)" binary modules \
+        >> "$out/log" 2>&1 || die_of_build
+
+    # not onto the file of a process that runs
+    install "$tree"/objs/nginx "$tree"/objs/*.so "$out/"
+}
+
+
+die_of_build() {
+    tail -20 "$out/log" >&2
+    die "nginx does not build; all of it: $out/log"
+}
+
+
+# for those who build the module again, and who run something
+
+write_env() {
+    set_env CC "$CC"
+    set_env NGINX_SRC "$apt/nginx"
+    set_env NGINX_FLAGS "$flags"
+    set_env NDK_SRC "$apt/ndk"
+    set_env STOMP_CFLAGS "$module_opt ${STOMP_CFLAGS:-}"
+    set_env STOMP_LDFLAGS "$module_ld ${STOMP_LDFLAGS:-}"
+
+    set_env BUILD "$out"
+    set_env NGINX_BIN "$out/nginx"
+    set_env NDK_MODULE "$out/ndk_http_module.so"
+    set_env STOMP_MODULE "$out/ngx_stomp_module.so"
+}
+
+
+set_env() { printf 'export %s=%q\n' "$1" "$2"; }
+
+
 build_module() {
-    NGINX_SRC=$apt/nginx NDK_SRC=$apt/ndk NGINX_FLAGS=$(echo $flags) \
-    BUILD=$out CC=$CC ASAN_OPTIONS=detect_leaks=0 \
-    STOMP_CFLAGS="$module_opt ${STOMP_CFLAGS:-}" \
-    STOMP_LDFLAGS="$module_ld ${STOMP_LDFLAGS:-}" \
-        "$root/tools/build.sh"
+    # shellcheck source=/dev/null
+    (. "$out/env" && ASAN_OPTIONS=detect_leaks=0 "$root/tools/build.sh")
 }
 
 
@@ -260,16 +364,22 @@ flags_of_kind
 mkdir -p "$build/source" "$out"
 
 # two at once would write the same files
-exec 8> "$build/source/.lock"
+exec 8> "$build/source/.lock-$name"
 flock 8
 
-get_source
+get_nginx
 
 if [ "$kind" = source ]; then
     exit 0
 fi
 
-build_nginx 8>&-
+if [ -d "$apt/root" ]; then
+    adopt_nginx
+else
+    build_nginx 8>&-
+fi
+
+write_env > "$out/env"
 build_module 8>&-
 
 say "$out/nginx is $(head -1 "$apt/origin")"

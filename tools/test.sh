@@ -13,7 +13,7 @@ units=("$build"/unit/*_test)
 
 case ${1:-} in
     '')
-        tests=(t/*.t t/lint/*.t "${units[@]}")
+        tests=(t/*.t t/lint/*.t t/builds/*.t "${units[@]}")
         ;;
     unit)
         tests=("${units[@]}")

@@ -14,14 +14,16 @@ const char *__lsan_default_suppressions(void);
 
 
 /*
- * SIGABRT, and not an exit code, so that the master logs an alert.  Each of
- * nginx's dynamic modules has variables of the same names, for its dlsym().
+ * SIGABRT, and not an exit code, so that the master logs an alert; it is
+ * reported, too, as the sanitizer of undefined behaviour knows no log_path
+ * beside this one.  Each of nginx's dynamic modules has variables of the same
+ * names, for its dlsym().
  */
 
 const char *
 __asan_default_options(void)
 {
-    return "abort_on_error=1:detect_stack_use_after_return=1:"
+    return "abort_on_error=1:handle_abort=1:detect_stack_use_after_return=1:"
            "detect_odr_violation=0:strict_string_checks=1";
 }
 

@@ -9,10 +9,10 @@ use warnings;
 use Carp;
 use Test::Builder;
 
-use Test::Stomp::Util qw(now octets pairs_of show);
+use Test::Stomp::Util qw(now octets pairs_of patience show);
 use Test::Stomp::WebSocket;
 
-our $TIMEOUT = 5;
+our $TIMEOUT = patience(5);
 
 my %SERVER_COMMAND = map { $_ => 1 } qw(CONNECTED MESSAGE RECEIPT ERROR);
 my %ESCAPE = ("\r" => '\\r', "\n" => '\\n', ':' => '\\c', '\\' => '\\\\');

@@ -185,7 +185,8 @@ sub memory_of {
 
 
 # steady($t, $limit, $name, $attack): done twice before it is measured, an
-# attack takes no more than so much memory when it is done once more
+# attack takes no more than so much memory when it is done once more.
+# STOMP_ANY_MEMORY: that can't be told of this nginx
 
 sub steady {
     my ($t, $limit, $name, $attack) = @_;
@@ -198,6 +199,7 @@ sub steady {
     $attack->();
     my $grown = memory_of($t) - $before;
 
+    return $tb->skip("$name: any memory will do") if $ENV{STOMP_ANY_MEMORY};
     return $tb->cmp_ok($grown, '<=', $limit,
                        "$name: memory grows by $grown octets");
 }

@@ -576,7 +576,8 @@ sub status {
 sub DESTROY {
     my ($self) = @_;
 
-    return if $self->{owner} != $$;
+    # at the very end the END block below has been here
+    return if $self->{owner} != $$ || ${^GLOBAL_PHASE} eq 'DESTRUCT';
 
     local ($?, $@, $!);
     delete $live{ Scalar::Util::refaddr($self) };

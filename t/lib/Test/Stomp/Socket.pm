@@ -12,7 +12,7 @@ use IO::Select;
 use IO::Socket::INET;
 use Socket qw(:DEFAULT IPPROTO_TCP TCP_NODELAY);
 
-use Test::Stomp::Util qw(now show);
+use Test::Stomp::Util qw(now patience show);
 
 
 # new(port => N, host, timeout, tls, tls_options => {}, source, rcvbuf, sndbuf)
@@ -25,7 +25,7 @@ sub new {
     my $self = bless {
         host    => $opt{host} // '127.0.0.1',
         port    => $opt{port} // croak('port is needed'),
-        timeout => $opt{timeout} // 5,
+        timeout => $opt{timeout} // patience(5),
         opt     => \%opt,
     }, $class;
 

@@ -9,7 +9,7 @@ use Encode ();
 use Exporter 'import';
 use Time::HiRes qw(clock_gettime sleep CLOCK_MONOTONIC);
 
-our @EXPORT_OK = qw(now wait_for octets show pairs_of build_tool);
+our @EXPORT_OK = qw(now wait_for patience octets show pairs_of build_tool);
 
 
 # Monotonic seconds: a stepped wall clock must not fail a deadline.
@@ -19,13 +19,23 @@ sub now {
 }
 
 
+# STOMP_PATIENCE=10 multiplies the times after which a test gives up, for an
+# nginx that is slow because it is watched.
+
+sub patience {
+    my ($seconds) = @_;
+
+    return $seconds * ($ENV{STOMP_PATIENCE} || 1);
+}
+
+
 # Polls the condition until it is true or $timeout seconds have passed.
 # Returns its last value; the poll interval grows from 10 to 50 ms.
 
 sub wait_for {
     my ($timeout, $condition) = @_;
 
-    my $deadline = now() + $timeout;
+    my $deadline = now() + patience($timeout);
     my $pause = 0.01;
 
     while (1) {
