@@ -341,6 +341,7 @@ static void
 handshake_output(host_buf_t *out)
 {
     u_char      *p, *last, *eol;
+    size_t       size;
     ngx_uint_t   status, lines;
 
     if (out->len == 0) {
@@ -358,6 +359,7 @@ handshake_output(host_buf_t *out)
 
     last = out->data + out->len;
     lines = 0;
+    size = 0;
 
     for (p = out->data; /* void */ ; p = eol + 2) {
         eol = memmem(p, last - p, "\r\n", 2);
@@ -372,11 +374,16 @@ handshake_output(host_buf_t *out)
                    && memchr(p, '\0', eol - p) == NULL);
         fuzz_check(lines++ < 20);
         fuzz_check(lines == 1 || memchr(p, ':', eol - p) != NULL);
+
+        if (strncmp((char *) p, "Content-Length: ", 16) == 0) {
+            size = ngx_atoi(p + 16, eol - p - 16);
+        }
     }
 
-    if (status != 101) {
-        fuzz_check(reference_utf8_start(p, last - p));
-    }
+    /* the next answer may follow, and after a 101 there are frames */
+
+    p += 2;
+    fuzz_check(reference_utf8_start(p, ngx_min(size, (size_t) (last - p))));
 }
 
 
