@@ -57,7 +57,7 @@ sub scenario {
     }
 
     $t->push_message('/', JSON::PP::encode_json([
-            map { { destination => "/topic/$_", body => "in $_" } } qw(a b a) ]),
+            map +{ destination => "/topic/$_", body => "in $_" }, qw(a b a) ]),
         headers => [ 'Content-Type' => 'application/vnd.stomp.batch+json' ]);
 
     for my $n (1 .. 2) {
