@@ -59,7 +59,7 @@ flags_of_kind() {
     sanitize)
         module_opt="-O1 -g -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 \
 -fsanitize=address,undefined -fno-sanitize-recover=all"
-        nginx_opt="$module_opt $of_nginx -Wno-maybe-uninitialized"
+        nginx_opt="$module_opt $of_nginx -Wno-error"
         module_ld="-fsanitize=address,undefined $stays"
         nginx_ld="$module_ld $out/options.o"
         ;;

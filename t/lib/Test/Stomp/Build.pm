@@ -104,6 +104,12 @@ sub run_ok {
     my ($passed, $seconds, $output) = $self->run($file, %env);
     my @reports = $self->take_reports;
 
+    # a file that skips all of its tests has shown nothing
+    if ($passed && !@reports && $output =~ /^Result: NOTESTS$/m) {
+        my ($reason) = $output =~ /\bskipped: (.*)/;
+        return Test::More->builder->skip("$file: " . ($reason // ''));
+    }
+
     my $ok = ok($passed && !@reports, sprintf '%s (%.0f s)', $file, $seconds);
     diag(tail($output, 200)) unless $passed;
     diag(head($_, 60)) for @reports;
