@@ -197,6 +197,12 @@ ngx_stomp_wheel_now(void)
 {
     ngx_msec_t  n;
 
+    /* without a monotonic clock it may be set back, too */
+
+    if ((ngx_msec_int_t) (ngx_current_msec - ngx_stomp_wheel.msec) < 0) {
+        ngx_stomp_wheel.msec = ngx_current_msec;
+    }
+
     n = (ngx_current_msec - ngx_stomp_wheel.msec) / NGX_STOMP_TICK;
 
     ngx_stomp_wheel.msec += n * NGX_STOMP_TICK;
