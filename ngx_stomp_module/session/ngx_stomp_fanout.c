@@ -631,6 +631,10 @@ ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
         n++;
     }
 
+    if (n == 0) {
+        return;
+    }
+
     hub->broker->dropped += n;
 
     level = ngx_stomp_hub_log_level(hub, NGX_LOG_ERR);
