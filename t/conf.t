@@ -446,11 +446,11 @@ server { stomp_heartbeat off 1m; location / { stomp_heartbeat 1s off; }
 --- ok
 === short heart-beat
 stomp_heartbeat 999ms; #HERE
---- invalid time "999ms", write "off" or at least 1s, for example
+--- invalid time "999ms", write "off" or from 1s to 24d, for example
 "stomp_heartbeat 25s;"
 === wrong heart-beat
 stomp_heartbeat 10s often; #HERE
---- invalid time "often", write "off" or at least 1s, for example
+--- invalid time "often", write "off" or from 1s to 24d, for example
 "stomp_heartbeat 25s;"
 === two heart-beats
 stomp_heartbeat 10s;
@@ -461,7 +461,11 @@ stomp_heartbeat 10s 10s 10s; #HERE
 --- invalid number of arguments in "stomp_heartbeat" directive
 === ping interval too short
 stomp_ping_interval 500ms; #HERE
---- invalid time "500ms", write "off" or at least 1s, for example
+--- invalid time "500ms", write "off" or from 1s to 24d, for example
+"stomp_ping_interval 25s;"
+=== ping interval too long
+stomp_ping_interval 30d; #HERE
+--- invalid time "30d", write "off" or from 1s to 24d, for example
 "stomp_ping_interval 25s;"
 === ping interval twice
 stomp_ping_interval off;

@@ -751,7 +751,7 @@ ngx_http_stomp_time_or_off(ngx_conf_t *cf, ngx_str_t *value, ngx_msec_t *time)
     name = cf->args->elts;
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid time \"%V\", write \"off\" or at least 1s, "
+                       "invalid time \"%V\", write \"off\" or from 1s to 24d, "
                        "for example \"%V 25s;\"", value, name);
 
     return NGX_ERROR;
