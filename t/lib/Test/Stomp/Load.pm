@@ -21,7 +21,8 @@ my $DESTINATIONS = 100;
 my $PUBLISHERS = 40;
 
 
-# further options of the load tool replace these
+# Further options of the load tool replace these.  There are messages for all
+# of the time: a load that ended before its test would look like a lost one.
 
 sub new {
     my ($class, $t, @options) = @_;
@@ -30,7 +31,7 @@ sub new {
     my $f = start_fanout($t, '--subscribers' => $SUBSCRIBERS,
         '--destination' => '/topic/load', '--destinations' => $DESTINATIONS,
         '--publish' => 'alternate', '--publishers' => $PUBLISHERS, '--receipt',
-        '--messages' => 1_000_000, '--until-eof', '--reconnect',
+        '--messages' => 3_000_000, '--until-eof', '--reconnect',
         '--rate' => 5000, '--window' => 2000,
         '--timeout' => 600, '--stall' => 30, @options);
 
