@@ -19,7 +19,7 @@ my $type = qr/(?:(?:const|static|unsigned|volatile)\ )*
                  |va_list)/x;
 
 my @text = files();
-my @c = grep { m!^(?:ngx_stomp_module|t|fuzz)/! } files(qw(c h));
+my @c = grep { m!^(?:ngx_stomp_module|t|fuzz|bench)/! } files(qw(c h));
 my @shell = grep { /\.sh$/ || slurp($_) =~ m{\A#!/bin/(?:ba)?sh\b} }
             files('sh', '');
 my @perl = files(qw(t pm pl));

@@ -92,7 +92,7 @@ sub fanout_path {
     my ($t) = @_;
 
     return build_tool($t, 'fanout',
-                      [ sort glob $t->root . '/t/tools/fanout*.[ch]' ],
+                      [ sort glob $t->root . '/bench/load/fanout*.[ch]' ],
                       '-std=c99');
 }
 

@@ -3,7 +3,7 @@ package Test::Stomp::Load;
 # The load under which processes are killed and configurations reloaded:
 # 2,000 subscribers on 100 destinations, 40 publishers, HTTP and SEND in turn,
 # that aim at 5,000 messages a second, each to 20 subscribers.  Who loses the
-# connection comes back; t/tools/fanout_check.c says what is owed to whom.
+# connection comes back; bench/load/fanout_check.c says what is owed to whom.
 #
 #   my $load = Test::Stomp::Load->new($t);
 #   ... kill something ...

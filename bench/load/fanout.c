@@ -13,7 +13,6 @@
 #include "fanout.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,15 +24,9 @@
 #define CONNECTING     200              /* connections being opened at once */
 #define SETTLE_US      200000           /* late duplicates show up in it */
 
-options_t       o = {
-    .path = "/endpoint-websocket", .dest = "/topic/fanout",
-    .push_path = "/push", .subscribers = 1, .publishers = 1, .messages = 100,
-    .body = 64, .window = -1, .hold = -1, .timeout = 60, .stall = 5
-};
-
 int             ep;
 uint64_t        now_us, progress_us, last_us;
-conn_t         *subs, *pubs;
+conn_t         *subs, *pubs, *churners;
 char          **dest_name;
 unsigned       *live;
 unsigned        per_pub, per_dest, opening, ready, dead;
@@ -45,38 +38,10 @@ unsigned        slot_count[MAX_SLOTS], slot_lost[MAX_SLOTS];
 unsigned        closes[5000];
 uint64_t        max_us, sent, received, lost, duplicated, out_of_order,
                 mismatch, refused, uncertain, lost_connections, beats,
-                reconnects, unavailable, errors;
+                reconnects, unavailable, errors, changes;
+uint64_t        first_us;
 
-static uint64_t  first_us, deadline_us, retry_us;
-
-enum { HTTP = 1, SEND, ALTERNATE };
-
-static const char  usage[] =
-"usage: fanout --port N [options]\n"
-"  --path P            WebSocket endpoint (/endpoint-websocket)\n"
-"  --subscribers N     connections that subscribe (1)\n"
-"  --own-ids           each with a subscription id of its own\n"
-"  --destination D     destination (/topic/fanout)\n"
-"  --destinations M    M of them, D0 .. D<M-1>; subscriber i on D<i mod M>\n"
-"  --messages K        messages in all (100)\n"
-"  --body B            octets of a body, 40 or more (64)\n"
-"  --publish HOW       http, send or alternate (http)\n"
-"  --publishers P      publishing connections (1)\n"
-"  --receipt           SEND waits for its RECEIPT\n"
-"  --push-path P       the destination is appended (/push)\n"
-"  --window W          closed loop: at most W messages that a subscriber has\n"
-"                      not received (100)\n"
-"  --rate R            messages a second instead (a window only if given)\n"
-"  --timeout S         bound for the whole run (60)\n"
-"  --stall S           give up after S seconds without progress (5)\n"
-"  --hold S            publish nothing: READY, hold S seconds; 0: until a\n"
-"                      line or the end of the standard input\n"
-"  --survive           lost connections are counted, the others must still\n"
-"                      receive all; READY is printed before publishing\n"
-"  --reconnect         the same, and lost subscribers come back: what is\n"
-"                      published from then on is owed to them\n"
-"  --until-eof         publish until the standard input ends, at most K\n"
-"  --json              the result on one line\n";
+static uint64_t  deadline_us, retry_us, unmeasured;
 
 
 static void
@@ -135,8 +100,11 @@ publish(conn_t *c)
         len = snprintf(frame, 1024, fmt, dest_name[dest], o.body, c->next_n);
     }
 
+    /* an open loop's latency counts from when it should have been sent */
+
     n = snprintf(text, sizeof(text), "p:%u n:%u t:%llu ", c->index, c->next_n,
-                 (unsigned long long) clock_us());
+                 (unsigned long long) (o.rate > 0 && o.window <= 0
+                                       ? c->next_us : clock_us()));
     memset(frame + len, '.', o.body);
     memcpy(frame + len, text, n < o.body ? n : o.body);
     len += o.body;
@@ -172,12 +140,20 @@ waits_for_answer(conn_t *c)
 }
 
 
+static int
+warming_up(void)
+{
+    return !measuring && sent >= o.warmup;
+}
+
+
 /* may send now; if only the clock is against it, *wake_us says until when */
 
 static int
 may_publish(conn_t *c, uint64_t *wake_us)
 {
-    if (c->done || c->state != ST_READY || c->out.len || waits_for_answer(c)
+    if (warming_up() || c->done || c->state != ST_READY || c->out.len
+        || waits_for_answer(c)
         || (o.window > 0 && outstanding >= o.window))
     {
         return 0;
@@ -217,20 +193,58 @@ publish_all(void)
 }
 
 
+static uint64_t
+churn_all(uint64_t wake_us)
+{
+    conn_t  *c;
+
+    for (c = churners; c < churners + o.churners; c++) {
+
+        if (c->state != ST_READY || c->in_flight) {
+            continue;
+        }
+
+        if (c->next_us <= now_us) {
+            c->next_us += 1e6 * o.churners / o.churn_rate;
+            stomp_churn(c);
+        }
+
+        wake_us = c->next_us < wake_us ? c->next_us : wake_us;
+    }
+
+    return wake_us;
+}
+
+
+/* all that was published has arrived */
+
+static int
+settled(void)
+{
+    conn_t  *c;
+
+    for (c = pubs; c < pubs + o.publishers; c++) {
+        if (c->out.len || (c->state == ST_READY && waits_for_answer(c))) {
+            return 0;
+        }
+    }
+
+    return outstanding == 0;
+}
+
+
 static int
 finished(void)
 {
     conn_t  *c;
 
     for (c = pubs; c < pubs + o.publishers; c++) {
-        if (!c->done || c->out.len
-            || (c->state == ST_READY && waits_for_answer(c)))
-        {
+        if (!c->done) {
             return 0;
         }
     }
 
-    return outstanding == 0 && (!o.reconnect || ready == o.subscribers);
+    return settled() && (!o.reconnect || ready == o.subscribers);
 }
 
 
@@ -274,6 +288,21 @@ stop_at_eof(void)
 
 
 static void
+set_pace(void)
+{
+    conn_t  *c;
+
+    for (c = pubs; c < pubs + o.publishers; c++) {
+        c->next_us = now_us;
+
+        if (o.rate > 0) {
+            c->next_us += 1e6 * c->index / o.rate;
+        }
+    }
+}
+
+
+static void
 run(void)
 {
     conn_t    *c;
@@ -283,17 +312,28 @@ run(void)
 
     for (c = pubs; c < pubs + o.publishers; c++) {
         c->done = c->total_n == 0;
-        c->next_us = now_us;
-
-        if (o.rate > 0) {
-            c->next_us += 1e6 * c->index / o.rate;
-        }
     }
 
+    for (c = churners; c < churners + o.churners; c++) {
+        c->next_us = now_us + 1e6 * c->index / o.churn_rate;
+    }
+
+    set_pace();
+
     while (!finished()) {
+
+        if (warming_up() && settled()) {
+            measuring = 1;
+            first_us = changes = 0;
+            unmeasured = received;
+            measure_begin(&figures);
+            now_us = clock_us();
+            set_pace();
+        }
+
         stop_at_eof();
         reconnect_all();
-        wake_us = publish_all();
+        wake_us = churn_all(publish_all());
 
         if (now_us > deadline_us
             || now_us - progress_us > (uint64_t) (o.stall * 1e6))
@@ -304,6 +344,11 @@ run(void)
         }
 
         poll_once(wake_us > now_us ? (wake_us - now_us + 999) / 1000 : 0);
+    }
+
+    if (measuring) {
+        measure_end(&figures);
+        measuring = 0;
     }
 
     for (end_us = now_us + SETTLE_US; now_us < end_us; /* void */) {
@@ -388,198 +433,6 @@ hold(void)
 
 
 static void
-print_counts(const char *name, unsigned *count, unsigned size, int hex)
-{
-    unsigned     i;
-    const char  *comma = "";
-
-    printf("\"%s\": {", name);
-
-    for (i = 0; i < size; i++) {
-        if (count[i]) {
-            printf(hex ? "%s\"%x\": %u" : "%s\"%u\": %u", comma, i, count[i]);
-            comma = ", ";
-        }
-    }
-
-    printf("}");
-}
-
-
-static void
-print_faults(void)
-{
-    conn_t      *c;
-    tally_t     *of;
-    unsigned     p, n = 0;
-
-    printf("\"faults\": [");
-
-    for (c = subs; c < subs + o.subscribers; c++) {
-        for (p = 0; p < o.publishers && n < 50; p++) {
-            of = &c->of[p];
-
-            if (of->lost || of->doubled || of->disorder) {
-                printf("%s{\"subscriber\": %u, \"slot\": \"%x\", "
-                       "\"publisher\": %u, \"lost\": %u, \"doubled\": %u, "
-                       "\"out_of_order\": %u}", n++ ? ", " : "", c->index,
-                       (unsigned) c->slot, p, of->lost, of->doubled,
-                       of->disorder);
-            }
-        }
-    }
-
-    printf("]");
-}
-
-
-/* subscribers on their first connection */
-
-static unsigned
-survivors(void)
-{
-    conn_t    *c;
-    unsigned   n = 0;
-
-    for (c = subs; c < subs + o.subscribers; c++) {
-        n += c->state == ST_READY && c->nlives == 0;
-    }
-
-    return n;
-}
-
-
-static void
-print_result(int ok)
-{
-    double       seconds;
-    size_t       i;
-    const char  *sep = o.json ? ", " : ",\n  ";
-
-    struct {
-        const char  *name;
-        uint64_t     value;
-    } numbers[] = {
-        { "subscribers", o.subscribers }, { "ready", ready },
-        { "survivors", survivors() },
-        { "published", sent - refused }, { "refused", refused },
-        { "uncertain", uncertain }, { "received", received },
-        { "lost", lost }, { "duplicated", duplicated },
-        { "out_of_order", out_of_order }, { "order_hash_mismatch", mismatch },
-        { "lost_connections", lost_connections }, { "errors", errors },
-        { "uncertain_seen", uncertain_seen() },
-        { "reconnects", reconnects }, { "unavailable", unavailable },
-        { "beats", beats }, { "p50_us", hist_quantile(0.5) },
-        { "p99_us", hist_quantile(0.99) }, { "max_us", max_us }
-    };
-
-    seconds = last_us > first_us ? (last_us - first_us) / 1e6 : 0;
-
-    printf("{%s\"ok\": %s", o.json ? "" : "\n  ", ok ? "true" : "false");
-
-    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        printf("%s\"%s\": %llu", sep, numbers[i].name,
-               (unsigned long long) numbers[i].value);
-    }
-
-    printf("%s\"seconds\": %.6f%s\"deliveries_per_s\": %.0f%s", sep, seconds,
-           sep, seconds > 0 ? received / seconds : 0, sep);
-    print_counts("slots", slot_count, MAX_SLOTS, 1);
-    printf("%s", sep);
-    print_counts("lost_slots", slot_lost, MAX_SLOTS, 1);
-    printf("%s", sep);
-    print_counts("closes", closes, 5000, 0);
-    printf("%s", sep);
-    print_faults();
-    printf(o.json ? "}\n" : "\n}\n");
-}
-
-
-static void
-bad_usage(const char *why)
-{
-    fprintf(stderr, "fanout: %s\n%s", why, usage);
-    exit(2);
-}
-
-
-static void
-parse_how(const char *how)
-{
-    o.publish = strcmp(how, "http") == 0 ? HTTP
-                : strcmp(how, "send") == 0 ? SEND
-                : strcmp(how, "alternate") == 0 ? ALTERNATE : 0;
-
-    if (o.publish == 0) {
-        bad_usage("unknown way to publish");
-    }
-}
-
-
-static void
-parse_options(int argc, char **argv)
-{
-    int                         c;
-    static const struct option  list[] = {
-        { "port", 1, 0, 'p' }, { "path", 1, 0, 'u' },
-        { "subscribers", 1, 0, 'n' }, { "destination", 1, 0, 'd' },
-        { "destinations", 1, 0, 'm' }, { "messages", 1, 0, 'k' },
-        { "body", 1, 0, 'b' }, { "publish", 1, 0, 'h' },
-        { "publishers", 1, 0, 'P' }, { "push-path", 1, 0, 'q' },
-        { "window", 1, 0, 'w' }, { "rate", 1, 0, 'r' },
-        { "timeout", 1, 0, 't' }, { "stall", 1, 0, 's' },
-        { "hold", 1, 0, 'H' }, { "survive", 0, &o.survive, 1 },
-        { "receipt", 0, &o.receipt, 1 }, { "own-ids", 0, &o.own_ids, 1 },
-        { "reconnect", 0, &o.reconnect, 1 },
-        { "until-eof", 0, &o.until_eof, 1 },
-        { "json", 0, &o.json, 1 }, { 0, 0, 0, 0 }
-    };
-
-    o.publish = HTTP;
-
-    while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
-        switch (c) {
-        case 'p': o.port = atoi(optarg); break;
-        case 'u': o.path = optarg; break;
-        case 'n': o.subscribers = strtoul(optarg, NULL, 10); break;
-        case 'd': o.dest = optarg; break;
-        case 'm': o.dests = strtoul(optarg, NULL, 10); break;
-        case 'k': o.messages = strtoul(optarg, NULL, 10); break;
-        case 'b': o.body = atol(optarg); break;
-        case 'h': parse_how(optarg); break;
-        case 'P': o.publishers = strtoul(optarg, NULL, 10); break;
-        case 'q': o.push_path = optarg; break;
-        case 'w': o.window = atol(optarg); break;
-        case 'r': o.rate = atof(optarg); break;
-        case 't': o.timeout = atof(optarg); break;
-        case 's': o.stall = atof(optarg); break;
-        case 'H': o.hold = atol(optarg); break;
-        case 0: break;
-        default: bad_usage("unknown option");
-        }
-    }
-
-    if (o.port <= 0 || optind != argc) {
-        bad_usage("--port is needed, arguments are not");
-    }
-
-    if (o.body < 40 || o.body > 64 << 20 || o.messages > 100000000
-        || o.publishers < 1 || o.publishers > 1024 || o.subscribers < 1
-        || o.subscribers > 18000 || strlen(o.dest) > 400
-        || strlen(o.push_path) > 400)
-    {
-        bad_usage("an option is out of its bounds");
-    }
-
-    o.survive = o.survive || o.reconnect;
-
-    if (o.window == -1) {
-        o.window = o.rate > 0 ? 0 : 100;
-    }
-}
-
-
-static void
 make_tables(void)
 {
     char      name[512];
@@ -600,6 +453,7 @@ make_tables(void)
     dest_name = alloc(o.dests, sizeof(*dest_name));
     subs = alloc(o.subscribers, sizeof(*subs));
     pubs = alloc(o.publishers, sizeof(*pubs));
+    churners = alloc(o.churners, sizeof(*churners));
 
     for (i = 0; i < o.dests; i++) {
         snprintf(name, sizeof(name), numbered ? "%s%u" : "%s", o.dest, i);
@@ -613,6 +467,14 @@ make_tables(void)
         c->dest = i % o.dests;
         c->seen = alloc(per_dest / 64 + 1, 8);
         c->of = alloc(o.publishers, sizeof(*c->of));
+    }
+
+    for (i = 0; i < o.churners; i++) {
+        c = &churners[i];
+        c->fd = c->slot = -1;
+        c->index = i;
+        c->dest = i % o.dests;
+        c->kind = CHURNER;
     }
 
     for (i = 0; i < o.publishers; i++) {
@@ -647,12 +509,16 @@ main(int argc, char **argv)
     wire_init();
     make_tables();
 
+    measure_begin(&opening_figures);
     ok = open_all(subs, o.subscribers);
+    measure_end(&opening_figures);
 
     if (ok && o.hold >= 0) {
         hold();
 
-    } else if (ok && (ok = open_all(pubs, o.publishers)) != 0) {
+    } else if (ok && (ok = open_all(pubs, o.publishers)
+                           && open_all(churners, o.churners)) != 0)
+    {
         if (o.survive) {
             print_ready();
         }
@@ -666,7 +532,7 @@ main(int argc, char **argv)
     ok = ok && !lost && !duplicated && !out_of_order && !mismatch && !errors
          && (o.survive ? ready > 0 : !lost_connections && !refused);
 
-    print_result(ok);
+    print_result(ok, received - unmeasured);
 
     return ok ? 0 : 1;
 }

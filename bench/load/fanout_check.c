@@ -16,10 +16,6 @@
 #include <string.h>
 #include <time.h>
 
-#define HIST_SIZE      (64 + 58 * 32)
-
-static uint64_t  hist[HIST_SIZE];
-
 
 uint64_t
 clock_us(void)
@@ -87,7 +83,8 @@ report(conn_t *c, const char *fmt, ...)
 
     va_start(args, fmt);
     fprintf(stderr, "fanout: %s %u: ",
-            c->kind == SUBSCRIBER ? "subscriber" : "publisher", c->index);
+            c->kind == SUBSCRIBER ? "subscriber"
+            : c->kind == CHURNER ? "churner" : "publisher", c->index);
     vfprintf(stderr, fmt, args);
     fputc('\n', stderr);
     va_end(args);
@@ -143,50 +140,6 @@ settle(size_t m, int why)
     }
 
     flags[m] |= why;
-}
-
-
-void
-hist_add(uint64_t us)
-{
-    int  e;
-
-    if (us > max_us) {
-        max_us = us;
-    }
-
-    if (us < 64) {
-        hist[us]++;
-        return;
-    }
-
-    e = 63 - __builtin_clzll(us);
-    hist[64 + (e - 6) * 32 + ((us >> (e - 5)) & 31)]++;
-}
-
-
-uint64_t
-hist_quantile(double q)
-{
-    int       i;
-    uint64_t  total = 0, sum = 0;
-
-    for (i = 0; i < HIST_SIZE; i++) {
-        total += hist[i];
-    }
-
-    for (i = 0; i < HIST_SIZE; i++) {
-        sum += hist[i];
-        if (total != 0 && sum >= q * total) {
-            break;
-        }
-    }
-
-    if (i < 64 || i == HIST_SIZE) {
-        return i < 64 ? (uint64_t) i : 0;
-    }
-
-    return ((uint64_t) (32 + (i - 64) % 32)) << ((i - 64) / 32 + 1);
 }
 
 
@@ -300,7 +253,7 @@ message_received(conn_t *c, unsigned p, uint32_t n, uint64_t seq)
         return;
     }
 
-    if (seq <= c->last_seq || n < of->last_n) {
+    if ((seq && seq <= c->last_seq) || n < of->last_n) {
         of->disorder++;
         out_of_order++;
     }

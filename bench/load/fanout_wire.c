@@ -2,7 +2,7 @@
 /*
  * Copyright (C) ngx_stomp_module contributors
  *
- * The load tool's connections and its own HTTP, WebSocket and STOMP codecs.
+ * The load tool's connections and its own HTTP and WebSocket codecs.
  * All input goes through one buffer; what is incomplete is carried over.
  */
 
@@ -25,13 +25,7 @@
 #define WS_KEY         "dGhlIHNhbXBsZSBub25jZQ=="
 #define WS_ACCEPT      "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
-typedef struct {
-    const char  *data;
-    size_t       len;
-} str_t;
-
 static int             source;          /* last octet of our address - 1 */
-static char            epoch[64];
 static size_t          rbuf_size;
 static unsigned char  *rbuf;
 
@@ -98,6 +92,9 @@ conn_lost(conn_t *c, unsigned code)
     if (c->kind == SUBSCRIBER) {
         dead++;
 
+    } else if (c->kind == CHURNER) {
+        report(c, "connection lost");
+
     } else {
         publisher_lost(c);
     }
@@ -106,7 +103,7 @@ conn_lost(conn_t *c, unsigned code)
 }
 
 
-static void
+void
 broken(conn_t *c, const char *what)
 {
     if (c->fd >= 0) {
@@ -232,7 +229,7 @@ conn_open(conn_t *c)
 }
 
 
-static void
+void
 conn_ready(conn_t *c)
 {
     opening--;
@@ -249,7 +246,7 @@ static void
 tcp_connected(conn_t *c)
 {
     int        err = 0;
-    char       buf[512];
+    char       buf[1024];
     socklen_t  len = sizeof(err);
 
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
@@ -269,11 +266,12 @@ tcp_connected(conn_t *c)
     } else {
         c->state = ST_UPGRADE;
         append(&c->out, buf, snprintf(buf, sizeof(buf),
-               "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+               "GET %s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                "Sec-WebSocket-Key: " WS_KEY "\r\n"
-               "Sec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Protocol: v12.stomp\r\n\r\n", o.path, o.port));
+               "Sec-WebSocket-Version: 13\r\n%s\r\n", o.path,
+               o.raw ? dest_name[c->dest] : "", o.port,
+               o.raw ? "" : "Sec-WebSocket-Protocol: v12.stomp\r\n"));
     }
 
     flush(c);
@@ -303,9 +301,7 @@ http_header(const char *p, const char *last, const char *name)
 static size_t
 upgrade_input(conn_t *c, const char *p, size_t len)
 {
-    const char         *end, *v;
-    static const char   hello[] = "CONNECT\naccept-version:1.2\n"
-                                  "host:127.0.0.1\nheart-beat:0,0\n\n";
+    const char  *end, *v;
 
     end = memmem(p, len, "\r\n\r\n", 4);
     if (end == NULL) {
@@ -334,6 +330,11 @@ upgrade_input(conn_t *c, const char *p, size_t len)
         return 0;
     }
 
+    if (o.raw) {
+        conn_ready(c);
+        return end - p;
+    }
+
     v = http_header(p, end, "Sec-WebSocket-Protocol");
 
     if (v == NULL || strncmp(v, "v12.stomp\r", 10) != 0) {
@@ -341,8 +342,7 @@ upgrade_input(conn_t *c, const char *p, size_t len)
         return 0;
     }
 
-    c->state = ST_CONNECT;
-    ws_write(c, 1, hello, sizeof(hello));
+    stomp_connect(c);
 
     return end - p;
 }
@@ -355,9 +355,9 @@ http_answer(conn_t *c, int status)
 
     m = message_of(c->index, c->pending_n);
     c->in_flight = 0;
-    progress_us = now_us;
+    progress_us = last_us = now_us;
 
-    if (status == 200) {
+    if (status >= 200 && status < 300) {
         flags[m] |= M_CONFIRMED;
         return;
     }
@@ -413,220 +413,14 @@ http_input(conn_t *c, const char *p, size_t len)
 }
 
 
-static int
-is(str_t *s, const char *text)
-{
-    return s->data != NULL && s->len == strlen(text)
-           && memcmp(s->data, text, s->len) == 0;
-}
-
-
 static void
-sub_id(conn_t *c, char *buf, size_t size)
+message_input(conn_t *c, const char *p, size_t len)
 {
-    snprintf(buf, size, o.own_ids ? "sub-%u" : "sub-0", c->index);
-}
-
-
-/* message-id is <epoch>-<number>: one epoch for all, growing numbers */
-
-static uint64_t
-message_seq(conn_t *c, str_t *id)
-{
-    size_t       len;
-    const char  *dash;
-
-    dash = id->data ? memchr(id->data, '-', id->len) : NULL;
-
-    if (dash == NULL || (len = dash - id->data) >= sizeof(epoch)) {
-        broken(c, "bad message-id");
-        return 0;
-    }
-
-    if (epoch[0] == '\0') {
-        memcpy(epoch, id->data, len);
-    }
-
-    if (strlen(epoch) != len || memcmp(epoch, id->data, len) != 0) {
-        broken(c, "another epoch in message-id");
-        return 0;
-    }
-
-    return strtoull(dash + 1, NULL, 10);
-}
-
-
-static void
-message_input(conn_t *c, str_t *dest, str_t *sub, str_t *id, str_t *body)
-{
-    char      own[32], *end;
-    unsigned  p;
-    uint32_t  n;
-    uint64_t  seq, t;
-
-    sub_id(c, own, sizeof(own));
-
-    if (c->kind != SUBSCRIBER || c->state < ST_SUBSCRIBE) {
-        broken(c, "MESSAGE without a subscription");
-        return;
-    }
-
-    if (!is(dest, dest_name[c->dest]) || !is(sub, own)) {
-        broken(c, "MESSAGE of another destination or subscription");
-        return;
-    }
-
-    seq = message_seq(c, id);
-    if (seq == 0) {
-        broken(c, "message-id without a number");
-        return;
-    }
-
-    if (body->len != (size_t) o.body || memcmp(body->data, "p:", 2) != 0) {
-        broken(c, "a body that nobody sent");
-        return;
-    }
-
-    /* the NUL after the body stops these */
-
-    p = strtoul(body->data + 2, &end, 10);
-    n = strncmp(end, " n:", 3) == 0 ? strtoul(end + 3, &end, 10) : 0;
-    t = strncmp(end, " t:", 3) == 0 ? strtoull(end + 3, &end, 10) : 0;
-
-    if (t == 0 || p >= o.publishers || n >= pubs[p].next_n
-        || dest_of(p, n) != c->dest
-        || end + strspn(end, " .") != body->data + body->len)
-    {
-        broken(c, "a body that nobody sent here");
-        return;
-    }
-
-    hist_add(now_us > t ? now_us - t : 0);
-    message_received(c, p, n, seq);
-}
-
-
-static void
-connected_input(conn_t *c, str_t *session)
-{
-    char           buf[512], id[32], *end;
-    unsigned long  slot;
-
-    if (c->state != ST_CONNECT || session->data == NULL) {
-        broken(c, "unexpected CONNECTED, or without session");
-        return;
-    }
-
-    slot = strtoul(session->data, &end, 16);
-
-    if (end == session->data || *end != '-' || slot >= MAX_SLOTS) {
-        broken(c, "session without a slot");
-        return;
-    }
-
-    if (c->kind != SUBSCRIBER) {
-        conn_ready(c);
-        return;
-    }
-
-    c->slot = slot;
-    slot_count[slot]++;
-    c->state = ST_SUBSCRIBE;
-
-    sub_id(c, id, sizeof(id));
-    ws_write(c, 1, buf, 1 + snprintf(buf, sizeof(buf),
-             "SUBSCRIBE\nid:%s\ndestination:%s\nreceipt:r\n\n",
-             id, dest_name[c->dest]));
-}
-
-
-static void
-receipt_input(conn_t *c, str_t *id)
-{
-    if (c->state == ST_SUBSCRIBE && is(id, "r")) {
-        conn_ready(c);
-
-    } else if (c->in_flight && id->data
-               && strtoul(id->data, NULL, 10) == c->pending_n)
-    {
-        flags[message_of(c->index, c->pending_n)] |= M_CONFIRMED;
-        c->in_flight = 0;
-        progress_us = now_us;
+    if (o.raw) {
+        body_input(c, p, len, 0);
 
     } else {
-        broken(c, "unexpected RECEIPT");
-    }
-}
-
-
-/* one WebSocket message: exactly one STOMP frame, or a heart-beat */
-
-static void
-stomp_input(conn_t *c, const char *p, size_t len)
-{
-    str_t        cmd, body, *v, dest = { 0 }, sub = { 0 }, id = { 0 },
-                 length = { 0 }, session = { 0 }, rid = { 0 }, text = { 0 };
-    const char  *last = p + len - 1, *nl, *colon;
-
-    if (len == 1 && *p == '\n') {
-        beats++;
-        return;
-    }
-
-    if (len < 2 || *last != '\0' || !(nl = memchr(p, '\n', len))) {
-        broken(c, "not a STOMP frame");
-        return;
-    }
-
-    cmd.data = p;
-    cmd.len = nl - p;
-
-    for (p = nl + 1; (nl = memchr(p, '\n', last - p)) != p; p = nl + 1) {
-        colon = nl ? memchr(p, ':', nl - p) : NULL;
-
-        if (colon == NULL) {
-            broken(c, "broken STOMP headers");
-            return;
-        }
-
-        body.data = p;
-        body.len = colon - p;
-        v = is(&body, "destination") ? &dest
-            : is(&body, "subscription") ? &sub
-            : is(&body, "message-id") ? &id
-            : is(&body, "content-length") ? &length
-            : is(&body, "session") ? &session
-            : is(&body, "receipt-id") ? &rid
-            : is(&body, "message") ? &text : NULL;
-
-        if (v != NULL && v->data == NULL) {
-            v->data = colon + 1;
-            v->len = nl - colon - 1;
-        }
-    }
-
-    body.data = p + 1;
-    body.len = last - body.data;
-
-    if (length.data ? strtoul(length.data, NULL, 10) != body.len
-                    : memchr(body.data, 0, body.len) != NULL)
-    {
-        broken(c, "the body does not fill the frame");
-
-    } else if (is(&cmd, "MESSAGE")) {
-        message_input(c, &dest, &sub, &id, &body);
-
-    } else if (is(&cmd, "RECEIPT")) {
-        receipt_input(c, &rid);
-
-    } else if (is(&cmd, "CONNECTED")) {
-        connected_input(c, &session);
-
-    } else if (is(&cmd, "ERROR")) {
-        report(c, "ERROR %.*s", (int) text.len, text.data ? text.data : "");
-
-    } else {
-        broken(c, "unknown STOMP command");
+        stomp_input(c, p, len);
     }
 }
 
@@ -654,7 +448,7 @@ ws_frame(conn_t *c, int first, const unsigned char *p, size_t len)
             broken(c, "message too large");
 
         } else if (first & 0x80) {
-            stomp_input(c, (char *) c->frag.data, c->frag.len);
+            message_input(c, (char *) c->frag.data, c->frag.len);
             release(&c->frag);
 
         } else if (c->frag.cap == 0) {
@@ -663,7 +457,7 @@ ws_frame(conn_t *c, int first, const unsigned char *p, size_t len)
         }
 
     } else if (opcode < 8) {
-        stomp_input(c, (const char *) p, len);
+        message_input(c, (const char *) p, len);
     }
 }
 
