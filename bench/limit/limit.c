@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #define EVENTS         512
+#define MAX_CONNS      (1 << 20)
 
 int                    ep, coalesce;
 conn_t                *conns;
@@ -143,9 +144,9 @@ start(void)
         die("getrlimit");
     }
 
-    limit.rlim_cur = limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max < MAX_CONNS ? limit.rlim_max : MAX_CONNS;
 
-    if (limit.rlim_max > 1 << 20 || setrlimit(RLIMIT_NOFILE, &limit) == -1) {
+    if (setrlimit(RLIMIT_NOFILE, &limit) == -1) {
         die("setrlimit");
     }
 

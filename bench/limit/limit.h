@@ -75,11 +75,19 @@ extern unsigned char  *input;
 extern uint64_t        number;          /* of the last message */
 extern char            epoch[17];
 
+
+static inline unsigned char *
+put(unsigned char *p, const void *data, size_t len)
+{
+    memcpy(p, data, len);
+    return p + len;
+}
+
+
 /* limit_stream.c */
 
 void die(const char *what);
 void *grow(void *old, size_t size);
-unsigned char *put(unsigned char *p, const void *data, size_t len);
 unsigned char *put_number(unsigned char *p, uint64_t n);
 unsigned char *put_ws_head(unsigned char *p, int opcode, size_t len);
 void list_add(list_t *list, conn_t *c);

@@ -46,14 +46,6 @@ grow(void *old, size_t size)
 
 
 unsigned char *
-put(unsigned char *p, const void *data, size_t len)
-{
-    memcpy(p, data, len);
-    return p + len;
-}
-
-
-unsigned char *
 put_number(unsigned char *p, uint64_t n)
 {
     unsigned char   digits[20];
