@@ -1,9 +1,9 @@
 #!/bin/bash
 
-# install.sh build|source|unit|lint|run|test|coverage ...
+# install.sh build|source|unit|lint|run|test|coverage|bench ...
 #
 # Installs what is missing for these purposes, and nothing when all is there.
-# The system's nginx is neither started nor enabled.
+# The system's nginx and RabbitMQ are neither started nor enabled.
 
 . "$(dirname "$0")/lib.sh"
 . "$root/tools/lib-apt.sh"
@@ -11,6 +11,15 @@
 policy=/usr/sbin/policy-rc.d
 
 missing=()
+
+
+installed() {
+    case $(dpkg-query -W -f='${Status}' "$1" 2>/dev/null || true) in
+        *' installed') return 0 ;;
+    esac
+
+    return 1
+}
 
 
 # a package, or the command that makes it unnecessary
@@ -22,10 +31,7 @@ need() {
         return
     fi
 
-    case $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) in
-        *' installed') ;;
-        *) missing+=("$package") ;;
-    esac
+    installed "$package" || missing+=("$package")
 }
 
 
@@ -119,6 +125,17 @@ collect() {
         need gcovr gcovr
         ;;
 
+    bench)
+        need_nginx
+        need libnginx-mod-nchan
+        need rabbitmq-server
+        need gcc gcc
+        need libc6-dev
+        need perl perl
+        need curl curl
+        need util-linux taskset
+        ;;
+
     *)
         die "unknown purpose \"$1\""
         ;;
@@ -202,13 +219,45 @@ restore_services() {
 }
 
 
+# Those that have come now don't start with the machine either.
+
+disable_services() {
+    local package unit
+
+    if [ ! -d /run/systemd/system ] || ! command -v systemctl >/dev/null; then
+        return
+    fi
+
+    for package in "$@"; do
+        installed "$package" || continue
+
+        case $package in
+            erlang-base) unit='epmd.socket epmd.service' ;;
+            *) unit=$package.service ;;
+        esac
+
+        # shellcheck disable=SC2086  # several units
+        as_root systemctl disable --quiet $unit || true
+    done
+}
+
+
 install_missing() {
-    local fresh=no
+    local fresh=()
 
     say "installing: ${missing[*]}"
 
-    if ! dpkg-query -W nginx >/dev/null 2>&1; then
-        fresh=yes
+    installed nginx || fresh+=(nginx)
+
+    # the daemon of Erlang comes with it
+    case " ${missing[*]} " in
+        *' rabbitmq-server '*)
+            fresh+=(rabbitmq-server)
+            installed erlang-base || fresh+=(erlang-base)
+            ;;
+    esac
+
+    if [ ${#fresh[@]} -gt 0 ]; then
         forbid_services
     fi
 
@@ -217,13 +266,9 @@ install_missing() {
         || say 'apt-get update failed; trying with the lists at hand'
     apt_install "${missing[@]}"
 
-    if [ $fresh = yes ]; then
+    if [ ${#fresh[@]} -gt 0 ]; then
         restore_services
-
-        # not at the next start of the machine either
-        if [ -d /run/systemd/system ] && command -v systemctl >/dev/null; then
-            as_root systemctl disable --quiet nginx || true
-        fi
+        disable_services "${fresh[@]}"
     fi
 }
 
