@@ -15,7 +15,7 @@ export STOMP_CFLAGS STOMP_LDFLAGS NGINX_BIN NDK_MODULE
 .DEFAULT_GOAL := module
 
 .PHONY: module deps run run-tls stop unit lint test soak coverage \
-    sanitize versions valgrind fuzz fuzz-merge fuzz-coverage clean help
+    sanitize versions valgrind fuzz fuzz-merge fuzz-coverage bench clean help
 
 # Always asked: the script knows whether configure has to run again, and
 # nginx's own Makefile what has to be compiled.
@@ -77,6 +77,11 @@ fuzz-merge:
 fuzz-coverage:
 	@tools/fuzz.sh coverage $(FUZZ)
 
+bench:
+	@tools/install.sh build run bench
+	@tools/build.sh
+	@bench/run.sh
+
 clean:
 	@tools/stop.sh --quiet
 	rm -rf $(BUILD)
@@ -101,6 +106,8 @@ help:
 	@echo '                FUZZ_SECONDS=600 for each)'
 	@echo 'make fuzz-merge      keep what they have found in fuzz/corpus'
 	@echo 'make fuzz-coverage   what the kept inputs reach'
+	@echo 'make bench      speed and memory beside nchan, RabbitMQ and the'
+	@echo '                limits of the machine (20 minutes; BENCH_ONLY=fan1k)'
 	@echo 'make deps       install what the build needs (Debian, Ubuntu)'
 	@echo 'make clean      remove $(BUILD)'
 	@echo

@@ -4,7 +4,7 @@
  *
  * What any server on this machine has to pay: one process, one thread, one
  * epoll loop that does nothing but write frames to subscribers.  It speaks as
- * much HTTP, WebSocket and STOMP as t/tools/fanout needs, and its answers and
+ * much HTTP, WebSocket and STOMP as the load tool needs, and its answers and
  * frames are as long as the module's.  It is a measure, not a broker:
  *
  *   - no SHA-1: every handshake has the key of the example in RFC 6455;

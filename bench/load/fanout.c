@@ -41,7 +41,7 @@ uint64_t        max_us, sent, received, lost, duplicated, out_of_order,
                 reconnects, unavailable, errors, changes;
 uint64_t        first_us;
 
-static uint64_t  deadline_us, retry_us, unmeasured;
+static uint64_t  deadline_us, retry_us, stop_us, unmeasured;
 
 
 static void
@@ -272,12 +272,14 @@ reconnect_all(void)
 
 
 static void
-stop_at_eof(void)
+stop_publishing(void)
 {
     conn_t         *c;
     struct pollfd   in = { .fd = 0, .events = POLLIN };
 
-    if (!o.until_eof || poll(&in, 1, 0) == 0) {
+    if (!(o.until_eof && poll(&in, 1, 0) != 0)
+        && !(stop_us && now_us >= stop_us))
+    {
         return;
     }
 
@@ -328,10 +330,11 @@ run(void)
             unmeasured = received;
             measure_begin(&figures);
             now_us = clock_us();
+            stop_us = o.seconds > 0 ? now_us + o.seconds * 1e6 : 0;
             set_pace();
         }
 
-        stop_at_eof();
+        stop_publishing();
         reconnect_all();
         wake_us = churn_all(publish_all());
 
@@ -525,7 +528,7 @@ main(int argc, char **argv)
 
         run();
         check_all();
-        ok = (sent == o.messages || o.until_eof)
+        ok = (sent == o.messages || o.until_eof || o.seconds > 0)
              && (finished() || (o.survive && !o.reconnect));
     }
 

@@ -82,7 +82,7 @@ typedef struct {
                     reconnect, until_eof, raw, lax, table;
     long            body, window, hold;
     unsigned        subscribers, dests, publishers, messages, warmup, churners;
-    double          rate, timeout, stall, churn_rate;
+    double          rate, timeout, stall, churn_rate, seconds;
     const char     *path, *dest, *push_path, *host;
 } options_t;
 

@@ -51,6 +51,7 @@ static const char  usage[] =
 "                      published from then on is owed to them\n"
 "  --until-eof         publish until the standard input ends, at most K\n"
 "  --warmup K          messages before the measured ones (0)\n"
+"  --seconds S         publish for so long behind the warm-up, at most K\n"
 "  --pids P,P,...      processes whose processor time is measured\n"
 "  --churners N        connections that subscribe and unsubscribe (0)\n"
 "  --churn-rate R      changes of all of them a second (1000)\n"
@@ -98,6 +99,7 @@ parse_options(int argc, char **argv)
         { "lax", 0, &o.lax, 1 }, { "host", 1, 0, 'o' },
         { "warmup", 1, 0, 'W' }, { "pids", 1, 0, 'i' },
         { "churners", 1, 0, 'c' }, { "churn-rate", 1, 0, 'C' },
+        { "seconds", 1, 0, 'S' },
         { "table", 0, &o.table, 1 },
         { "json", 0, &o.json, 1 }, { 0, 0, 0, 0 }
     };
@@ -124,6 +126,7 @@ parse_options(int argc, char **argv)
         case 'o': o.host = optarg; break;
         case 'W': o.warmup = strtoul(optarg, NULL, 10); break;
         case 'c': o.churners = strtoul(optarg, NULL, 10); break;
+        case 'S': o.seconds = atof(optarg); break;
         case 'C': o.churn_rate = atof(optarg); break;
         case 'i':
             if (!measure_pids(optarg)) {
