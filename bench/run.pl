@@ -7,6 +7,8 @@
 #   BENCH_SECONDS=2     of each run, its warm-up not counted
 #   BENCH_ONLY='fan.*'  scenarios, see lib/Bench/Scenarios.pm
 #   BENCH_WITHOUT='rabbitmq'    systems
+#   BENCH_BASE=old.so   another build of the module takes part
+#   BENCH_SPIN=1        the load tool never sleeps
 #
 # Results: <build>/bench/results.json, report.md, and a table.
 
@@ -92,7 +94,8 @@ sub one {
 
 
 sub machine {
-    my ($cpu) = Bench::Server::slurp('/proc/cpuinfo') =~ /^model name\s*: (.*)/m;
+    my ($cpu) = Bench::Server::slurp('/proc/cpuinfo')
+                =~ /^model name\s*: (.*)/m;
     chomp(my $kernel = qx{uname -r});
     my ($nginx) = qx{@{[ $ENV{NGINX_BIN} || '/usr/sbin/nginx' ]} -v 2>&1}
                   =~ m{nginx/(\S+)};

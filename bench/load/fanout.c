@@ -346,7 +346,8 @@ run(void)
             return;
         }
 
-        poll_once(wake_us > now_us ? (wake_us - now_us + 999) / 1000 : 0);
+        poll_once(!o.spin && wake_us > now_us
+                  ? (wake_us - now_us + 999) / 1000 : 0);
     }
 
     if (measuring) {

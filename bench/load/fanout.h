@@ -79,7 +79,7 @@ typedef struct {
 
 typedef struct {
     int             port, publish, json, survive, receipt, own_ids,
-                    reconnect, until_eof, raw, lax, table;
+                    reconnect, until_eof, raw, lax, table, spin;
     long            body, window, hold;
     unsigned        subscribers, dests, publishers, messages, warmup, churners;
     double          rate, timeout, stall, churn_rate, seconds;

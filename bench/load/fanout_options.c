@@ -53,6 +53,7 @@ static const char  usage[] =
 "  --warmup K          messages before the measured ones (0)\n"
 "  --seconds S         publish for so long behind the warm-up, at most K\n"
 "  --pids P,P,...      processes whose processor time is measured\n"
+"  --spin              never sleep, so that the server need not wake us\n"
 "  --churners N        connections that subscribe and unsubscribe (0)\n"
 "  --churn-rate R      changes of all of them a second (1000)\n"
 "  --json              the result on one line\n"
@@ -100,7 +101,7 @@ parse_options(int argc, char **argv)
         { "warmup", 1, 0, 'W' }, { "pids", 1, 0, 'i' },
         { "churners", 1, 0, 'c' }, { "churn-rate", 1, 0, 'C' },
         { "seconds", 1, 0, 'S' },
-        { "table", 0, &o.table, 1 },
+        { "table", 0, &o.table, 1 }, { "spin", 0, &o.spin, 1 },
         { "json", 0, &o.json, 1 }, { 0, 0, 0, 0 }
     };
 

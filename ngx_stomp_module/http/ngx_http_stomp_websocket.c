@@ -90,6 +90,7 @@ ngx_http_stomp_websocket_create(ngx_http_request_t *r)
 
     s->link = &ngx_http_stomp_websocket_link;
     s->connection = r->connection;
+    s->fd = (ngx_socket_t) -1;
 
     len = r->header_in->last - r->header_in->pos;
 
@@ -129,6 +130,12 @@ ngx_http_stomp_websocket_run(ngx_http_stomp_websocket_t *ws)
 
     c->data = ws;
     c->log->action = "in a STOMP session";
+
+    /* a kept request is logged with the octets that c->send() counts */
+
+    if (c->send == ngx_send && ws->request == NULL) {
+        ws->session.fd = c->fd;
+    }
 
     c->read->handler = ngx_http_stomp_websocket_read_handler;
     c->write->handler = ngx_http_stomp_websocket_write_handler;
@@ -465,25 +472,45 @@ ngx_http_stomp_websocket_pong(ngx_http_stomp_websocket_t *ws,
 }
 
 
+/*
+ * nginx's connection and its event are four cache lines that nothing else in a
+ * delivery touches: c->send() is for when the socket does not take it all.
+ */
+
 static ssize_t
 ngx_http_stomp_websocket_send(ngx_stomp_session_t *s, u_char *p, size_t len)
 {
-    ssize_t            n;
+    ssize_t            n, sent;
     ngx_connection_t  *c;
+
+    sent = 0;
+
+    if (s->fd != (ngx_socket_t) -1) {
+
+        sent = send(s->fd, p, len, 0);
+
+        if (sent == (ssize_t) len) {
+            return sent;
+        }
+
+        sent = ngx_max(sent, 0);
+    }
 
     c = s->connection;
 
-    n = c->send(c, p, len);
+    n = c->send(c, p + sent, len - sent);
 
-    if (n == (ssize_t) len || n == NGX_ERROR) {
-        return n;
+    if (n == (ssize_t) len - sent) {
+        return len;
     }
 
-    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+    if (n == NGX_ERROR || ngx_handle_write_event(c->write, 0) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return n;
+    sent += ngx_max(n, 0);
+
+    return sent ? sent : NGX_AGAIN;
 }
 
 

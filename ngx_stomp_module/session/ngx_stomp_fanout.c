@@ -587,6 +587,10 @@ ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
 
         member = &group->members[i];
 
+        if (i + NGX_STOMP_PREFETCH < group->n) {
+            ngx_stomp_session_prefetch(member[NGX_STOMP_PREFETCH].session);
+        }
+
         if (!ngx_stomp_fanout_wanted(group, member, m)) {
             continue;
         }

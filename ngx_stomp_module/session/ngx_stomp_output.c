@@ -727,6 +727,12 @@ ngx_stomp_output_flush(ngx_event_t *ev)
             continue;
         }
 
+        /* the kernel's part takes long enough for it */
+
+        if (hub->dirty_next < last) {
+            ngx_stomp_session_prefetch(hub->dirty[hub->dirty_next]);
+        }
+
         /* off the list, also if it is to be closed: its place is reused */
 
         s->dirty = 0;

@@ -29,6 +29,27 @@ typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
 typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
 
 
+/*
+ * What a delivery touches of a session is 64 octets at its front, which seldom
+ * are one cache line: aligned, a session takes 100 octets more.
+ */
+
+#if (__GNUC__)
+
+#define ngx_stomp_session_prefetch(s)                                         \
+    __builtin_prefetch(s, 1);                                                 \
+    __builtin_prefetch((u_char *) (s) + 60, 1)
+
+#else
+
+#define ngx_stomp_session_prefetch(s)
+
+#endif
+
+/* so many deliveries ahead */
+#define NGX_STOMP_PREFETCH  4
+
+
 /* flags of a publication, which the broker only carries */
 
 #define NGX_STOMP_MESSAGE_PLAIN  1     /* headers: the same in all versions */
@@ -148,7 +169,7 @@ typedef enum {
 
 
 struct ngx_stomp_session_s {
-    /* the first cache line: what a delivery and a flush touch */
+    /* what a delivery and a flush touch */
     ngx_stomp_range_t           range;
     ngx_stomp_ranges_t         *more;
     const ngx_stomp_link_t     *link;
@@ -157,6 +178,8 @@ struct ngx_stomp_session_s {
     uint32_t                    dirty;          /* index + 1 in the hub's */
     uint32_t                    sent;           /* tick of the last send */
     uint32_t                    max_output;
+    ngx_socket_t                fd;             /* of a link that needs no */
+                                                /* more for a send, or -1 */
     unsigned                    blocked:1;      /* the socket is full */
     unsigned                    overflow:1;     /* over max_output */
     unsigned                    dead:1;         /* to be closed */

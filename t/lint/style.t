@@ -106,7 +106,7 @@ is(scalar(@shell), scalar(grep { -x $_ || $_ eq 'tools/lib.sh'
    'shell scripts can be run');
 
 {
-    local $ENV{PERL5LIB} = 't/lib' . (defined $ENV{PERL5LIB}
+    local $ENV{PERL5LIB} = 't/lib:bench/lib' . (defined $ENV{PERL5LIB}
                                       ? ":$ENV{PERL5LIB}" : '');
     my @output = run_all(2, map { [ $^X, '-wc', $_ ] } @perl);
 

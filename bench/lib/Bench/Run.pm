@@ -54,7 +54,8 @@ sub command {
     my ($server, @options) = @_;
 
     my @pin = $server->spread ? () : ('taskset', '-c', '1');
-    return (@pin, "$out/fanout", '--json', '--timeout', 60, @options);
+    return (@pin, "$out/fanout", '--json', '--timeout', 60,
+            ($ENV{BENCH_SPIN} ? '--spin' : ()), @options);
 }
 
 

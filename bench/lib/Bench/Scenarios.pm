@@ -163,6 +163,20 @@ my @scenarios = (
 );
 
 
+# the same with another build of the module, next to it in each round
+
+sub add_base {
+    my ($s) = @_;
+
+    my ($run) = grep { $_->[0] eq 'stomp' } @{ $s->{runs} } or return;
+    my (undef, undef, @options) = @$run;
+
+    push @{ $s->{runs} }, ['base', 'base', @options];
+    push @{ $s->{targets} }, ['stomp', 'base', 1];
+    return;
+}
+
+
 sub scenarios {
     my ($pattern) = @_;
 
@@ -177,6 +191,8 @@ sub scenarios {
         $s->{targets} //= [];
         $s->{bounds} //= {};
         $s->{also} //= [];
+
+        add_base($s) if $ENV{BENCH_BASE};
     }
 
     return @chosen;

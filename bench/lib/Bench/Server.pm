@@ -30,6 +30,8 @@ my %systems = (
     'stomp'          => { kind => 'nginx', conf => 'stomp', workers => 1 },
     'stomp, 2 workers' => { kind => 'nginx', conf => 'stomp', workers => 2 },
     'stomp, 4 workers' => { kind => 'nginx', conf => 'stomp', workers => 4 },
+    'base'           => { kind => 'nginx', conf => 'stomp', workers => 1,
+                          module => $ENV{BENCH_BASE} },
     'nchan'          => { kind => 'nginx', conf => 'nchan', workers => 1 },
     'nchan, 2 workers' => { kind => 'nginx', conf => 'nchan', workers => 2 },
     'rabbitmq'       => { kind => 'rabbitmq', workers => 1 },
@@ -102,9 +104,9 @@ sub start_nginx {
     my %value = (
         PORT => $self->{port}, WORKERS => $self->{workers},
         CPUS => $self->spread ? 'auto' : '01', PREFIX => $self->{dir},
-        MODULE => $self->{conf} eq 'stomp'
+        MODULE => $self->{module} // ($self->{conf} eq 'stomp'
                   ? "$self->{out}/../ngx_stomp_module.so"
-                  : '/usr/lib/nginx/modules/ngx_nchan_module.so',
+                  : '/usr/lib/nginx/modules/ngx_nchan_module.so'),
         NDK => $ENV{NDK_MODULE} // '/usr/lib/nginx/modules/ndk_http_module.so',
     );
 
@@ -144,7 +146,8 @@ sub start_rabbitmq {
     my ($self) = @_;
 
     system("$root/bench/peers/rabbitmq.sh", 'start', $self->{dir},
-           $self->{port}, pinned() ? '0' : ()) == 0 or croak('RabbitMQ does not start');
+           $self->{port}, pinned() ? '0' : ()) == 0
+        or croak('RabbitMQ does not start');
     return;
 }
 
