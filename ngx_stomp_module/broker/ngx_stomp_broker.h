@@ -81,10 +81,16 @@ struct ngx_stomp_broker_s {
     /* posted when this worker's own inbox has something */
     ngx_event_t                *drain;
 
+    /* posted when other workers' inboxes have something from this one */
+    ngx_event_t                *waker;
+
     ngx_log_t                  *log;
 
-    ngx_uint_t                  nwake;     /* slots to be woken */
-    uint16_t                    wake[NGX_STOMP_SLOTS_MAX];
+    ngx_uint_t                  nwake;     /* slots for which a section has */
+    uint16_t                    wake[NGX_STOMP_SLOTS_MAX];  /* something */
+
+    ngx_uint_t                  nwaking;   /* those that waker will wake */
+    uint16_t                    waking[NGX_STOMP_SLOTS_MAX];
 
     unsigned                    closed:1;  /* its zone is gone */
     unsigned                    handing:1; /* deliver() is being called */

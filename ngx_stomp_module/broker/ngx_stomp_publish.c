@@ -289,14 +289,9 @@ ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
 static void
 ngx_stomp_publish_done(ngx_stomp_broker_t *b, uint32_t own)
 {
-    ngx_uint_t  i;
-
-    for (i = 0; i < b->nwake; i++) {
-        ngx_stomp_test_point("wake");
-        ngx_stomp_slot_wake(b->wake[i]);
+    if (b->nwake) {
+        ngx_stomp_wake_workers(b);
     }
-
-    b->nwake = 0;
 
     if (own == NGX_STOMP_OWN_QUEUED) {
         ngx_stomp_wake_post(b);

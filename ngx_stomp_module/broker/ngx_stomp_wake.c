@@ -8,11 +8,14 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_channel.h>
+#include <ngx_stomp_test_hooks.h>
 #include <ngx_stomp_wake.h>
 
 
 static void ngx_stomp_wake_handler(ngx_event_t *ev);
 static void ngx_stomp_wake_drain_handler(ngx_event_t *ev);
+static void ngx_stomp_wake_workers_handler(ngx_event_t *ev);
+static void ngx_stomp_wake_now(ngx_stomp_broker_t *b);
 
 
 static ngx_array_t  ngx_stomp_wake_brokers;    /* of ngx_stomp_broker_t * */
@@ -55,17 +58,22 @@ ngx_stomp_wake_broker(ngx_stomp_broker_t *b)
         return NGX_ERROR;
     }
 
-    ev = ngx_calloc(sizeof(ngx_event_t), b->log);
+    ev = ngx_calloc(2 * sizeof(ngx_event_t), b->log);
     if (ev == NULL) {
         ngx_stomp_wake_brokers.nelts--;
         return NGX_ERROR;
     }
 
-    ev->handler = ngx_stomp_wake_drain_handler;
-    ev->data = b;
-    ev->log = b->log;
+    ev[0].handler = ngx_stomp_wake_drain_handler;
+    ev[0].data = b;
+    ev[0].log = b->log;
 
-    b->drain = ev;
+    ev[1].handler = ngx_stomp_wake_workers_handler;
+    ev[1].data = b;
+    ev[1].log = b->log;
+
+    b->drain = &ev[0];
+    b->waker = &ev[1];
     *item = b;
 
     return NGX_OK;
@@ -109,4 +117,57 @@ ngx_stomp_wake_post(ngx_stomp_broker_t *b)
     if (b->drain != NULL) {
         ngx_post_event(b->drain, &ngx_posted_events);
     }
+}
+
+
+void
+ngx_stomp_wake_workers(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < b->nwake; i++) {
+
+        /* one whose tick drains it meanwhile may be in it twice */
+
+        if (b->nwaking == NGX_STOMP_SLOTS_MAX) {
+            ngx_stomp_wake_now(b);
+        }
+
+        b->waking[b->nwaking++] = b->wake[i];
+    }
+
+    b->nwake = 0;
+
+    if (b->waker == NULL) {
+        ngx_stomp_wake_now(b);
+        return;
+    }
+
+    /* others do not wait until this worker has sent what it has to send */
+
+    if (!b->waker->posted) {
+        b->waker->posted = 1;
+        ngx_queue_insert_head(&ngx_posted_events, &b->waker->queue);
+    }
+}
+
+
+static void
+ngx_stomp_wake_workers_handler(ngx_event_t *ev)
+{
+    ngx_stomp_wake_now(ev->data);
+}
+
+
+static void
+ngx_stomp_wake_now(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < b->nwaking; i++) {
+        ngx_stomp_test_point("wake");
+        ngx_stomp_slot_wake(b->waking[i]);
+    }
+
+    b->nwaking = 0;
 }

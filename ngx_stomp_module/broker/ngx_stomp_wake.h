@@ -30,5 +30,12 @@ ngx_int_t ngx_stomp_wake_broker(ngx_stomp_broker_t *b);
 /* Has the inbox of b drained in this turn of the event loop. */
 void ngx_stomp_wake_post(ngx_stomp_broker_t *b);
 
+/*
+ * Wakes the workers in b->wake, and empties it: once for all that is published
+ * in this turn of the event loop, or at once if b was not given to
+ * ngx_stomp_wake_broker().  If this process dies before, their ticks find it.
+ */
+void ngx_stomp_wake_workers(ngx_stomp_broker_t *b);
+
 
 #endif /* _NGX_STOMP_WAKE_H_INCLUDED_ */

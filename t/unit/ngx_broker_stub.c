@@ -10,6 +10,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include <ngx_stomp_slot.h>
+#include <ngx_stomp_test_hooks.h>
 #include <ngx_stomp_wake.h>
 #include <ngx_broker_stub.h>
 #include <stdio.h>
@@ -224,4 +226,20 @@ void
 ngx_stomp_wake_post(ngx_stomp_broker_t *b)
 {
     ngx_stub_posted++;
+}
+
+
+/* as without events: at once */
+
+void
+ngx_stomp_wake_workers(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < b->nwake; i++) {
+        ngx_stomp_test_point("wake");
+        ngx_stomp_slot_wake(b->wake[i]);
+    }
+
+    b->nwake = 0;
 }
