@@ -10,7 +10,7 @@
 #   BENCH_BASE=old.so   another build of the module takes part
 #   BENCH_SPIN=1        the load tool never sleeps
 #
-# Results: <build>/bench/results.json, report.md, and a table.
+# Results: <build>/bench/results.json, report.md, chart.svg, and a table.
 
 use strict;
 use warnings;
@@ -25,6 +25,7 @@ my $root;
 BEGIN { $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/..') }
 
 use lib "$root/bench/lib";
+use Bench::Chart;
 use Bench::Report;
 use Bench::Run;
 use Bench::Scenarios;
@@ -117,7 +118,10 @@ sub report {
                . "\n$rounds rounds of $seconds s\n\n"
                . Bench::Report::markdown(@chosen);
 
+    my $chart = Bench::Chart::svg(@chosen);
+
     Bench::Server::spew("$out/report.md", $text);
+    Bench::Server::spew("$out/chart.svg", $chart) if $chart;
     Bench::Server::spew("$out/results.json", JSON::PP->new->canonical->pretty
         ->encode({ machine => $machine, rounds => $rounds, scenarios =>
             [map { { name => $_->{name}, title => $_->{title},

@@ -22,8 +22,11 @@
 /* free segments that are kept */
 #define NGX_STOMP_SEGMENTS_MAX  64
 
-/* sends of one turn of the event loop */
-#define NGX_STOMP_FLUSH_MAX     2000
+/*
+ * Sends of one turn of the event loop.  What is published between two turns
+ * joins what the sessions behind them are still to get, in the same send.
+ */
+#define NGX_STOMP_FLUSH_MAX     128
 
 /* buffers of one send */
 #define NGX_STOMP_SEND_MAX      64

@@ -80,9 +80,20 @@ my @scenarios = (
     },
     {
         name => 'fan10k-2', title => 'fan-out to 10,000, two workers',
-        runs => ['stomp', 'stomp, 2 workers'],
+        runs => ['stomp', 'stomp, 2 workers on 1 processor',
+                 'stomp, 2 workers'],
         load => [@fan10k, '--window', 16],
-        targets => [['stomp, 2 workers', 'stomp', 1.10]],
+        targets => [['stomp, 2 workers on 1 processor', 'stomp', 1.10],
+                    ['stomp, 2 workers', 'stomp', 1.10]],
+    },
+    {
+        name => 'fan10k-2-w1',
+        title => 'fan-out to 10,000, window 1, two workers',
+        runs => ['stomp', 'stomp, 2 workers on 1 processor',
+                 'stomp, 2 workers'],
+        load => [@fan10k, '--window', 1],
+        targets => [['stomp, 2 workers on 1 processor', 'stomp', 1.10],
+                    ['stomp, 2 workers', 'stomp', 1.10]],
     },
     {
         name => 'own-ids', title => '1,000 with an id of its own each',

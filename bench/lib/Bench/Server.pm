@@ -30,6 +30,8 @@ my %systems = (
     'stomp'          => { kind => 'nginx', conf => 'stomp', workers => 1 },
     'stomp, 2 workers' => { kind => 'nginx', conf => 'stomp', workers => 2 },
     'stomp, 4 workers' => { kind => 'nginx', conf => 'stomp', workers => 4 },
+    'stomp, 2 workers on 1 processor' => { kind => 'nginx', conf => 'stomp',
+                                           workers => 2, together => 1 },
     'base'           => { kind => 'nginx', conf => 'stomp', workers => 1,
                           module => $ENV{BENCH_BASE} },
     'nchan'          => { kind => 'nginx', conf => 'nchan', workers => 1 },
@@ -71,7 +73,11 @@ sub port { return $_[0]{port} }
 
 # whether it shares the load tool's processor
 
-sub spread { return !pinned() || $_[0]{workers} > 1 }
+sub spread {
+    my ($self) = @_;
+
+    return !pinned() || ($self->{workers} > 1 && !$self->{together});
+}
 
 
 # On one processor alone nothing is bound to another.
@@ -103,7 +109,8 @@ sub start_nginx {
 
     my %value = (
         PORT => $self->{port}, WORKERS => $self->{workers},
-        CPUS => $self->spread ? 'auto' : '01', PREFIX => $self->{dir},
+        CPUS => $self->spread ? 'auto' : '01 ' x $self->{workers},
+        PREFIX => $self->{dir},
         MODULE => $self->{module} // ($self->{conf} eq 'stomp'
                   ? "$self->{out}/../ngx_stomp_module.so"
                   : '/usr/lib/nginx/modules/ngx_nchan_module.so'),
