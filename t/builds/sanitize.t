@@ -18,6 +18,7 @@ my %left_out = (
     't/harness.t'           => 'runs nginx without the module',
     't/docs.t'              => 'compares texts; t/conf.t is here',
     't/chat_browser.t'      => 'one page; t/stompjs.t is here',
+    't/bench.t'             => 'measures another build',
     't/idle.t'              => 'measures memory, of which sanitizers take more',
     't/hostile_readers.t'   => 'the same; t/flush.t is here',
     't/hostile_names.t'     => 'the same, with a million names',

@@ -16,6 +16,7 @@ use Test::Stomp::Build;
 my %left_out = (
     't/harness.t'            => 'runs nginx without the module',
     't/docs.t'               => 'compares texts',
+    't/bench.t'              => 'measures the installed nginx',
     't/chat_browser.t'       => 'one page; t/stompjs.t is here',
     't/lock_discipline.t'    => 'of the broker, which knows nothing of nginx',
     't/crash_stores.t'       => 'the same',
