@@ -19,11 +19,12 @@ sub median {
 # Of pairs of the same round: the machine of one round is the same for both.
 
 sub ratio {
-    my ($s, $of, $to) = @_;
+    my ($s, $of, $to, $value) = @_;
 
+    $value //= $s->{value};
     my ($x, $y) = map { $s->{results}{$_} // [] } $of, $to;
-    my @ratios = map { $x->[$_]{ $s->{value} } / $y->[$_]{ $s->{value} } }
-                 grep { $x->[$_] && $y->[$_] && $y->[$_]{ $s->{value} } }
+    my @ratios = map { $x->[$_]{$value} / $y->[$_]{$value} }
+                 grep { $x->[$_] && $y->[$_] && $y->[$_]{$value} }
                  0 .. max($#$x, $#$y);
 
     return median(@ratios);
@@ -65,10 +66,11 @@ sub aims {
     my @aims;
 
     for my $target (@{ $s->{targets} }) {
-        my ($of, $to, $limit) = @$target;
-        my $ratio = ratio($s, $of, $to) // next;
+        my ($of, $to, $limit, $value) = @$target;
+        my $ratio = ratio($s, $of, $to, $value) // next;
 
-        push @aims, ["$of / $to", $ratio, $limit, $ratio <= $limit];
+        push @aims, ["$of / $to" . ($value ? ", $value" : ''), $ratio, $limit,
+                     $ratio <= $limit];
     }
 
     for my $run (sort keys %{ $s->{bounds} }) {
