@@ -501,7 +501,7 @@ ngx_http_stomp_websocket_send(ngx_stomp_session_t *s, u_char *p, size_t len)
     n = c->send(c, p + sent, len - sent);
 
     if (n == (ssize_t) len - sent) {
-        return len;
+        return (ssize_t) len;
     }
 
     if (n == NGX_ERROR || ngx_handle_write_event(c->write, 0) != NGX_OK) {

@@ -732,7 +732,7 @@ ngx_stomp_output_flush(ngx_event_t *ev)
 
         /* the kernel's part takes long enough for it */
 
-        if (hub->dirty_next < last) {
+        if (hub->dirty_next < last && hub->dirty[hub->dirty_next] != NULL) {
             ngx_stomp_session_prefetch(hub->dirty[hub->dirty_next]);
         }
 
