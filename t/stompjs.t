@@ -9,6 +9,7 @@ use warnings;
 use lib 't/lib';
 use Test::More;
 use Test::Stomp;
+use Test::Stomp::Script;
 
 plan skip_all => 'NODE_PATH not set' unless $ENV{NODE_PATH};
 plan skip_all => 'no @stomp/stompjs in NODE_PATH'
@@ -36,7 +37,8 @@ CONF
 my $t = nginx(workers => 2);
 $t->write_conf($http)->start;
 
-script($_) for qw(messages life);
+run_script($t, $_, 'node', $t->root . "/t/stompjs/$_.mjs", $t->port)
+    for qw(messages life);
 
 
 # a client from before there were versions
@@ -71,36 +73,3 @@ for my $version (undef, '1.0') {
 
 $t->ok_no_alerts;
 done_testing();
-
-
-# Each line that the script prints is a check, a wish or a remark.
-
-sub script {
-    my ($name) = @_;
-
-    my $file = $t->root . "/t/stompjs/$name.mjs";
-    open my $out, '-|', 'node', $file, $t->port or die "node: $!\n";
-
-    while (my $line = <$out>) {
-        chomp $line;
-
-        if ($line =~ /^(not )?ok - (.*)/) {
-            ok(!$1, "$name: $2");
-
-        } elsif ($line =~ /^do kill ([0-9a-f]+)$/) {
-            my ($worker) = grep { $_->{slot} == hex $1 }
-                           @{ $t->status->{workers} };
-            $t->kill_worker($worker->{pid});
-
-        } elsif ($line eq 'do reload') {
-            $t->reload;
-
-        } else {
-            diag($line);
-        }
-    }
-
-    close $out;
-    is($?, 0, "$name: ran to its end");
-    return;
-}

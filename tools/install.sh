@@ -116,6 +116,8 @@ collect() {
         need libwww-perl
         need chromium chromium
         need valgrind valgrind
+        need python3-stomp
+        need python3-websocket
         need_node
         collect source
         ;;
