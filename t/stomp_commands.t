@@ -95,6 +95,13 @@ $lazy->command(DISCONNECT => [], undef, receipt => 'bye');
        'and the other one, too');
     $_->expect_none(0.1, 'the own SEND is received once') for $c, $d;
 
+    my $gone = $t->stomp;
+    $gone->send('/topic/order', "e$_") for 1 .. 200;
+    $gone->ws->close_socket;
+    is(join(' ', map { $_->{body} } $c->collect(200)),
+       join(' ', map { "e$_" } 1 .. 200), 'and one that is gone already');
+    $d->collect(200);
+
     $c->unsubscribe('s');
     $d->send('/topic/order', 'later', receipt => 1);
     $d->expect(MESSAGE => -body => 'later');
