@@ -23,6 +23,8 @@ UNIT_serialize = proto/ngx_stomp_serialize.c proto/ngx_stomp_header.c \
 UNIT_parse = proto/ngx_stomp_parse.c proto/ngx_stomp_header.c \
     proto/ngx_stomp_utf8.c parse_feed.c unit_guard.c
 
+UNIT_pattern = broker/ngx_stomp_pattern.c ngx_stub.c unit_guard.c
+
 # All of broker/ but its event part, which ngx_broker_stub.c stands for.
 broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
     broker/ngx_stomp_test_hooks.c broker/ngx_stomp_hash.c \
