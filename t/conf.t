@@ -255,9 +255,49 @@ stomp_broker a {
 --- invalid number of arguments in "topic" directive
 === allow what
 stomp_broker a {
-    allow subscribe /topic/**; #HERE
+    allow publish /topic/**; #HERE
 }
---- invalid parameter "subscribe", write for example "allow send /topic/**;"
+--- invalid parameter "publish", write for example "allow send /topic/**;"
+or "allow subscribe /topic/**;"
+=== deny what
+stomp_broker a {
+    deny all; #HERE
+}
+--- invalid number of arguments in "deny" directive
+=== deny without a pattern
+stomp_broker a {
+    deny subscribe @authenticated; #HERE
+}
+--- "deny subscribe" needs a pattern, write for example
+"deny subscribe /topic/** @authenticated;"
+=== a rule for nobody
+stomp_broker a {
+    allow send /topic/** user=; #HERE
+}
+--- the name of the user in "user=" is empty
+=== a rule for two
+stomp_broker a {
+    allow send /topic/** user=a user=b; #HERE
+}
+--- pattern "user=a" must begin with "/"
+=== an unknown kind of users
+stomp_broker a {
+    allow send /topic/** @anonymous; #HERE
+}
+--- pattern "@anonymous" must begin with "/"
+=== rules
+stomp_broker a {
+    zone 1m; topic /topic/;
+    deny subscribe /topic/** user=a; allow subscribe /** @authenticated;
+    allow send /topic/a user=b; deny send /a /b "user=b c";
+}
+--- ok
+=== a topic of users
+stomp_broker a {
+    topic /user/; #HERE
+}
+--- topic prefix "/user/" can't begin with "/user/", which is there for the
+destinations of users and needs no "topic"
 === allow without a pattern
 stomp_broker a {
     allow send; #HERE

@@ -39,6 +39,13 @@ cmp_ok(scalar(grep { $_->{parsed} } values %code), '>=', 12,
        'defaults found in the code');
 
 
+# what "users users;" in examples refers to
+
+mkdir $t->prefix . '/conf';
+write_file($t->prefix . '/conf/users',
+           slurp("$root/conf-examples/users/users"));
+
+
 # the checks find what is wrong
 
 {

@@ -32,13 +32,17 @@
 
 typedef struct ngx_stomp_broker_s  ngx_stomp_broker_t;
 
+/* the session layer's */
+typedef struct ngx_stomp_users_s   ngx_stomp_users_t;
+
 
 /* what the configuration says; lives as long as its cycle */
 
 typedef struct {
     ngx_str_t             name;
     ngx_array_t           topics;          /* of ngx_str_t, prefixes */
-    ngx_array_t           send;            /* of ngx_str_t, patterns */
+    ngx_array_t           access;          /* of ngx_stomp_access_rule_t */
+    ngx_stomp_users_t    *users;           /* NULL: anybody may connect */
     size_t                zone_size;
     size_t                inbox_size;      /* octets waiting for a worker */
     void                 *zone_addr;       /* of the mapping's zone */

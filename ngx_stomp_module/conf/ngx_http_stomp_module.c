@@ -13,6 +13,7 @@
 #include <ngx_http_stomp_push.h>
 #include <ngx_http_stomp_set_json.h>
 #include <ngx_http_stomp_status.h>
+#include <ngx_http_stomp_variables.h>
 #include <ngx_http_stomp_websocket.h>
 
 
@@ -168,6 +169,13 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       0,
       NULL },
 
+    { ngx_string("stomp_user"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, user),
+      NULL },
+
     { ngx_string("stomp_max_frame"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -264,7 +272,7 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_stomp_module_ctx = {
-    NULL,                                  /* preconfiguration */
+    ngx_http_stomp_add_variables,          /* preconfiguration */
     NULL,                                  /* postconfiguration */
 
     ngx_http_stomp_create_main_conf,       /* create main configuration */
@@ -342,6 +350,7 @@ ngx_http_stomp_create_loc_conf(ngx_conf_t *cf)
      *     slcf->push = NULL;
      *     slcf->status = NULL;
      *     slcf->origins_any = 0;
+     *     slcf->user = NULL;
      *     slcf->push_destination = NULL;
      *     slcf->push_body = NULL;
      */
@@ -385,6 +394,10 @@ ngx_http_stomp_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->origins, prev->origins, NULL);
     ngx_conf_merge_size_value(conf->max_frame, prev->max_frame, 128 * 1024);
     ngx_conf_merge_value(conf->keep_request, prev->keep_request, 0);
+
+    if (conf->user == NULL) {
+        conf->user = prev->user;
+    }
 
     ngx_http_stomp_merge_session(&prev->session, &conf->session);
 

@@ -31,6 +31,7 @@ typedef struct {
     ngx_uint_t                  origins_any;
     size_t                      max_frame;
     ngx_flag_t                  keep_request;
+    ngx_http_complex_value_t   *user;
 
     /* stomp_push */
     ngx_http_complex_value_t   *push_destination;

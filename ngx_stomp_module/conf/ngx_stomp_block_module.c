@@ -6,8 +6,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_stomp_access.h>
+#include <ngx_stomp_block_access.h>
 #include <ngx_stomp_core_module.h>
-#include <ngx_stomp_pattern.h>
+#include <ngx_stomp_user.h>
 
 
 /*
@@ -25,8 +27,6 @@
 static char *ngx_stomp_block_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_stomp_block_topic(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_stomp_block_allow(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_stomp_block_inbox(ngx_conf_t *cf, void *post, void *data);
 static ngx_stomp_broker_entry_t *ngx_stomp_broker_entry(ngx_conf_t *cf,
@@ -59,9 +59,23 @@ static ngx_command_t  ngx_stomp_block_commands[] = {
       0,
       NULL },
 
+    { ngx_string("users"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_TAKE1,
+      ngx_stomp_block_users,
+      0,
+      0,
+      NULL },
+
     { ngx_string("allow"),
       NGX_STOMP_BLOCK_CONF|NGX_CONF_2MORE,
-      ngx_stomp_block_allow,
+      ngx_stomp_block_access,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("deny"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_2MORE,
+      ngx_stomp_block_access,
       0,
       0,
       NULL },
@@ -215,7 +229,8 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     bcf->inbox_size = NGX_CONF_UNSET_SIZE;
 
     if (ngx_array_init(&bcf->topics, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK
-        || ngx_array_init(&bcf->send, cf->pool, 4, sizeof(ngx_str_t))
+        || ngx_array_init(&bcf->access, cf->pool, 4,
+                          sizeof(ngx_stomp_access_rule_t))
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -420,52 +435,21 @@ ngx_stomp_block_topic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
+        if (ngx_stomp_user_is(&value[i])) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "topic prefix \"%V\" can't begin with "
+                               "\"/user/\", which is there for the "
+                               "destinations of users and needs no \"topic\"",
+                               &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
         topic = ngx_array_push(&bcf->topics);
         if (topic == NULL) {
             return NGX_CONF_ERROR;
         }
 
         *topic = value[i];
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_stomp_block_allow(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t                *value, *pattern;
-    ngx_uint_t                i;
-    const char               *error;
-    ngx_stomp_broker_conf_t  *bcf;
-
-    bcf = conf;
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "send") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\", write for example "
-                           "\"allow send /topic/**;\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        error = ngx_stomp_pattern_check(&value[i]);
-
-        if (error != NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "pattern \"%V\" %s", &value[i], error);
-            return NGX_CONF_ERROR;
-        }
-
-        pattern = ngx_array_push(&bcf->send);
-        if (pattern == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        *pattern = value[i];
     }
 
     return NGX_CONF_OK;

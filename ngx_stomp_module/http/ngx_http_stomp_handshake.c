@@ -11,6 +11,7 @@
 #include <ngx_http_stomp_origin.h>
 #include <ngx_http_stomp_output.h>
 #include <ngx_http_stomp_websocket.h>
+#include <ngx_stomp_user.h>
 #include <ngx_stomp_ws_accept.h>
 
 
@@ -22,6 +23,8 @@ static ngx_int_t ngx_http_stomp_handshake_version(ngx_http_request_t *r);
 static ngx_int_t ngx_http_stomp_handshake_token(ngx_http_request_t *r,
     const char *name, size_t name_len, const char *token, size_t len);
 static ngx_int_t ngx_http_stomp_handshake_origin(ngx_http_request_t *r,
+    ngx_http_stomp_loc_conf_t *slcf);
+static ngx_int_t ngx_http_stomp_handshake_user(ngx_http_request_t *r,
     ngx_http_stomp_loc_conf_t *slcf);
 static ngx_int_t ngx_http_stomp_handshake_answer(ngx_http_request_t *r,
     ngx_str_t *key);
@@ -53,6 +56,11 @@ ngx_http_stomp_handshake(ngx_http_request_t *r)
     }
 
     rc = ngx_http_stomp_handshake_origin(r, slcf);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_stomp_handshake_user(r, slcf);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -245,6 +253,46 @@ ngx_http_stomp_handshake_origin(ngx_http_request_t *r,
                                      "pages of origin \"%V\" may not connect "
                                      "here, see stomp_origins",
                                      &origin->value);
+}
+
+
+/* the name is kept for the session that follows */
+
+static ngx_int_t
+ngx_http_stomp_handshake_user(ngx_http_request_t *r,
+    ngx_http_stomp_loc_conf_t *slcf)
+{
+    ngx_str_t   *user;
+    const char  *error;
+
+    if (slcf->user == NULL) {
+        return NGX_OK;
+    }
+
+    user = ngx_palloc(r->pool, sizeof(ngx_str_t));
+    if (user == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_complex_value(r, slcf->user, user) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (user->len == 0) {
+        return NGX_OK;
+    }
+
+    error = ngx_stomp_user_check(user);
+
+    if (error != NULL) {
+        return ngx_http_stomp_send_error(r, NGX_HTTP_FORBIDDEN,
+                                         "the name of the user (stomp_user) "
+                                         "%s", error);
+    }
+
+    ngx_http_set_ctx(r, user, ngx_http_stomp_module);
+
+    return NGX_OK;
 }
 
 

@@ -12,6 +12,7 @@
 #include <ngx_http_stomp_push.h>
 #include <ngx_stomp_json.h>
 #include <ngx_stomp_publication.h>
+#include <ngx_stomp_user.h>
 #include <ngx_stomp_utf8.h>
 #include <ngx_stomp_wheel.h>
 
@@ -209,7 +210,7 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
     u_char                     *last;
     size_t                      size;
     ngx_int_t                   rc;
-    ngx_str_t                   json;
+    ngx_str_t                   json, written;
     ngx_uint_t                  i, level;
     ngx_stomp_broker_t         *b;
     ngx_http_stomp_loc_conf_t  *slcf;
@@ -279,7 +280,10 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
 
         last = ngx_cpymem(last, "{\"destination\":",
                           sizeof("{\"destination\":") - 1);
-        last = ngx_stomp_json_string(last, &p[i].destination);
+        written = p[i].destination;
+        ngx_stomp_user_written(&written);
+
+        last = ngx_stomp_json_string(last, &written);
         last = ngx_cpymem(last, ",\"message-id\":\"",
                           sizeof(",\"message-id\":\"") - 1);
         last = ngx_stomp_broker_message_id(b, last, p[i].sequence);
@@ -326,8 +330,8 @@ ngx_http_stomp_push_count(ngx_http_request_t *r)
                    sizeof("{\"destination\":") - 1);
     p = ngx_stomp_json_string(p, &destination);
     p = ngx_sprintf(p, ",\"subscribers\":%uD}\n",
-                    ngx_stomp_broker_subscribers(slcf->push->broker,
-                                                 &destination));
+                    ngx_stomp_destination_subscribers(slcf->push->broker,
+                                                      &destination));
     json.len = p - json.data;
 
     return ngx_http_stomp_send_json(r, NGX_HTTP_OK, &json);

@@ -11,6 +11,7 @@
 #include <ngx_http_stomp_output.h>
 #include <ngx_http_stomp_status.h>
 #include <ngx_stomp_json.h>
+#include <ngx_stomp_publication.h>
 
 #include <cjson/cJSON.h>
 
@@ -267,7 +268,7 @@ ngx_http_stomp_status_destination(ngx_http_request_t *r, cJSON *json,
 
     value.len = dst - value.data;
 
-    n = ngx_stomp_broker_subscribers(conf->broker, &value);
+    n = ngx_stomp_destination_subscribers(conf->broker, &value);
     name = ngx_http_stomp_status_text(r, &value);
 
     destination = cJSON_AddObjectToObject(json, "destination");

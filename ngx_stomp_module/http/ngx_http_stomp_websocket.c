@@ -10,6 +10,7 @@
 #include <ngx_http_stomp_module.h>
 #include <ngx_http_stomp_websocket.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_user.h>
 #include <ngx_stomp_wheel.h>
 
 
@@ -65,6 +66,7 @@ ngx_http_stomp_websocket_t *
 ngx_http_stomp_websocket_create(ngx_http_request_t *r)
 {
     size_t                       len;
+    ngx_str_t                   *user;
     ngx_stomp_session_t         *s;
     ngx_http_stomp_loc_conf_t   *slcf;
     ngx_http_stomp_websocket_t  *ws;
@@ -107,7 +109,12 @@ ngx_http_stomp_websocket_create(ngx_http_request_t *r)
     s->conf = &slcf->session;
     s->hub = slcf->pass->broker->data;
 
-    if (ngx_stomp_session_init(s) != NGX_OK) {
+    user = ngx_http_get_module_ctx(r, ngx_http_stomp_module);
+
+    if ((user != NULL && ngx_stomp_user_set(s, user) != NGX_OK)
+        || ngx_stomp_session_init(s) != NGX_OK)
+    {
+        ngx_stomp_user_free(s);
 
         if (ws->carry != NULL) {
             ngx_free(ws->carry);

@@ -8,12 +8,13 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
+#include <ngx_stomp_access.h>
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
-#include <ngx_stomp_pattern.h>
 #include <ngx_stomp_publication.h>
 #include <ngx_stomp_serialize.h>
+#include <ngx_stomp_user.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
 
@@ -42,8 +43,8 @@ static ngx_int_t ngx_stomp_command_unknown(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_str_t *ngx_stomp_command_destination(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
-static ngx_uint_t ngx_stomp_command_may_send(ngx_stomp_session_t *s,
-    ngx_str_t *destination);
+static ngx_int_t ngx_stomp_command_target(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame, u_char *buf, ngx_str_t *name);
 static ngx_int_t ngx_stomp_command_full(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame, ngx_int_t rc);
 static void ngx_stomp_command_receipt(ngx_stomp_session_t *s,
@@ -145,7 +146,9 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
-    if (!ngx_stomp_command_may_send(s, destination)) {
+    if (!ngx_stomp_access_send(s->hub->broker->conf, ngx_stomp_user(s),
+                               destination))
+    {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
                                 "SEND not allowed",
                                 "No \"allow send\" directive of "
@@ -217,21 +220,55 @@ ngx_stomp_command_destination(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 }
 
 
-static ngx_uint_t
-ngx_stomp_command_may_send(ngx_stomp_session_t *s, ngx_str_t *destination)
+/*
+ * NGX_OK: *name is what the broker calls the SUBSCRIBE frame's destination,
+ * maybe in buf, of NGX_STOMP_DESTINATION_MAX octets;  NGX_DONE: refused.
+ */
+
+static ngx_int_t
+ngx_stomp_command_target(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
+    u_char *buf, ngx_str_t *name)
 {
-    ngx_str_t   *pattern;
-    ngx_uint_t   i;
+    ngx_str_t   *destination;
+    const char  *error;
 
-    pattern = s->hub->broker->conf->send.elts;
+    destination = ngx_stomp_header(frame, "destination");
 
-    for (i = 0; i < s->hub->broker->conf->send.nelts; i++) {
-        if (ngx_stomp_pattern_match(&pattern[i], destination)) {
-            return 1;
+    if (destination == NULL || !ngx_stomp_user_is(destination)) {
+
+        destination = ngx_stomp_command_destination(s, frame);
+        if (destination == NULL) {
+            return NGX_DONE;
         }
     }
 
-    return 0;
+    if (!ngx_stomp_access_subscribe(s->hub->broker->conf, ngx_stomp_user(s),
+                                    destination, 0))
+    {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "SUBSCRIBE not allowed",
+                                "The rules of stomp_broker \"%V\" don't let "
+                                "this session SUBSCRIBE to \"%V\".",
+                                &s->hub->broker->conf->name, destination);
+        return NGX_DONE;
+    }
+
+    *name = *destination;
+
+    if (!ngx_stomp_user_is(name)) {
+        return NGX_OK;
+    }
+
+    error = ngx_stomp_user_subscribe(s, name, buf);
+
+    if (error != NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "unknown destination", "%V: %s: \"%V\".",
+                                &frame->name, error, destination);
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -302,12 +339,13 @@ ngx_stomp_command_receipt(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 static ngx_int_t
 ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
+    u_char      buf[NGX_STOMP_DESTINATION_MAX];
     ngx_int_t   rc;
-    ngx_str_t  *destination, *id, *ack;
+    ngx_str_t  *id, *ack, name;
 
-    destination = ngx_stomp_command_destination(s, frame);
-    if (destination == NULL) {
-        return NGX_DONE;
+    rc = ngx_stomp_command_target(s, frame, buf, &name);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     id = ngx_stomp_header(frame, "id");
@@ -348,7 +386,7 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
-    rc = ngx_stomp_fanout_subscribe(s, destination, id);
+    rc = ngx_stomp_fanout_subscribe(s, &name, id);
 
     if (rc == NGX_ERROR) {
         ngx_stomp_session_abort(s);
@@ -368,7 +406,8 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 static ngx_int_t
 ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
-    ngx_str_t        *id, *destination;
+    u_char            buf[NGX_STOMP_DESTINATION_MAX];
+    ngx_str_t        *id, *destination, name;
     ngx_stomp_sub_t  *sub;
 
     id = ngx_stomp_header(frame, "id");
@@ -384,6 +423,17 @@ ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
                                   "\"destination\" header."
                                 : "UNSUBSCRIBE needs an \"id\" header.");
         return NGX_DONE;
+    }
+
+    if (id == NULL) {
+        name = *destination;
+        destination = &name;
+
+        /* a name that nobody can have is not there either */
+
+        if (ngx_stomp_user_is(&name)) {
+            (void) ngx_stomp_user_subscribe(s, &name, buf);
+        }
     }
 
     sub = ngx_stomp_fanout_lookup(s, id, destination);

@@ -11,6 +11,8 @@
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_serialize.h>
+#include <ngx_stomp_user.h>
+#include <ngx_stomp_users.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
 
@@ -24,12 +26,17 @@
 static ngx_uint_t ngx_stomp_connect_version(ngx_str_t *accept);
 static ngx_int_t ngx_stomp_connect_beats(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_connect_user(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_connect_login(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame, ngx_str_t *login, ngx_str_t *passcode);
 static ngx_int_t ngx_stomp_connect_answer(ngx_stomp_session_t *s);
 
 
 ngx_int_t
 ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
+    ngx_int_t                 rc;
     ngx_str_t                *accept;
     ngx_uint_t                level, version;
     ngx_stomp_session_info_t  info;
@@ -51,10 +58,19 @@ ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
+    rc = ngx_stomp_connect_user(s, frame);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     ngx_memzero(&info, sizeof(ngx_stomp_session_info_t));
     info.id = s->id;
     info.since = ngx_time();
     info.addr = s->connection->addr_text;
+
+    if (s->user != NULL) {
+        info.user = s->user->name;
+    }
 
     s->record = ngx_stomp_broker_session_add(s->hub->broker, &info);
 
@@ -150,6 +166,89 @@ ngx_stomp_connect_beats(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 }
 
 
+/* NGX_OK: the session has its user, or needs none;  NGX_BUSY, NGX_DONE */
+
+static ngx_int_t
+ngx_stomp_connect_user(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_str_t  *login, *passcode;
+
+    /* nginx knows the user since the handshake */
+
+    if (s->user != NULL || s->hub->broker->conf->users == NULL) {
+        return NGX_OK;
+    }
+
+    login = ngx_stomp_header(frame, "login");
+    passcode = ngx_stomp_header(frame, "passcode");
+
+    if (login == NULL || passcode == NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "login needed",
+                                "%V needs \"login\" and \"passcode\" "
+                                "headers.", &frame->name);
+        return NGX_DONE;
+    }
+
+    if (!s->wrong) {
+        return ngx_stomp_connect_login(s, frame, login, passcode);
+    }
+
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY, "login refused",
+                            "\"login\" and \"passcode\" don't fit.");
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_stomp_connect_login(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
+    ngx_str_t *login, ngx_str_t *passcode)
+{
+    uint32_t     now;
+    ngx_int_t    rc;
+    ngx_uint_t   level;
+
+    now = ngx_stomp_wheel_now();
+
+    rc = ngx_stomp_users_check(s->hub->broker->conf->users, login, passcode,
+                               now, s->connection->log);
+
+    if (rc == NGX_OK) {
+        if (ngx_stomp_user_set(s, login) == NGX_OK) {
+            return NGX_OK;
+        }
+
+        ngx_stomp_session_abort(s);
+        return NGX_DONE;
+    }
+
+    if (rc == NGX_AGAIN) {
+
+        if (now < s->deadline) {
+            return NGX_BUSY;
+        }
+
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER,
+                                "too many logins",
+                                "There are too many logins at this time, try "
+                                "again later.");
+        return NGX_DONE;
+    }
+
+    /* told with the next tick: who guesses is to wait */
+
+    s->wrong = 1;
+
+    level = ngx_stomp_hub_log_level(s->hub, NGX_LOG_NOTICE);
+
+    ngx_log_error(level, s->connection->log, 0,
+                  "STOMP session with a wrong login or passcode for "
+                  "stomp_broker \"%V\"", &s->hub->broker->conf->name);
+
+    return NGX_BUSY;
+}
+
+
 static ngx_int_t
 ngx_stomp_connect_answer(ngx_stomp_session_t *s)
 {
@@ -165,6 +264,11 @@ ngx_stomp_connect_answer(ngx_stomp_session_t *s)
     c.receive = s->conf->heartbeat_receive;
     c.session.data = id;
     c.session.len = ngx_stomp_session_id(s, id) - id;
+
+    if (s->user != NULL) {
+        c.user = s->user->name;
+    }
+
     ngx_str_set(&c.server, NGX_STOMP_SERVER);
 
     len = ngx_stomp_write_connected(NULL, &c);

@@ -10,9 +10,12 @@
 #include <ngx_stomp_session.h>
 #include <ngx_stomp_publication.h>
 #include <ngx_stomp_header.h>
+#include <ngx_stomp_user.h>
 #include <ngx_stomp_utf8.h>
 
 
+static ngx_uint_t ngx_stomp_publication_is_destination(
+    ngx_stomp_header_t *header);
 static ngx_uint_t ngx_stomp_publication_skip(ngx_stomp_header_t *header,
     ngx_uint_t *destination);
 
@@ -44,6 +47,10 @@ ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
         return "the destination is longer than 1024 octets";
     }
 
+    if (ngx_stomp_user_is(name)) {
+        return ngx_stomp_user_destination_check(name);
+    }
+
     topic = conf->topics.elts;
 
     for (i = 0; i < conf->topics.nelts; i++) {
@@ -56,6 +63,23 @@ ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
 
     return "the destination does not begin with a prefix that this broker's "
            "\"topic\" directive names";
+}
+
+
+uint32_t
+ngx_stomp_destination_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
+{
+    u_char     buf[NGX_STOMP_DESTINATION_MAX];
+    ngx_str_t  key;
+
+    if (ngx_stomp_user_key_size(name) > sizeof(buf)) {
+        return 0;
+    }
+
+    key = *name;
+    ngx_stomp_user_key(buf, &key);
+
+    return ngx_stomp_broker_subscribers(b, &key);
 }
 
 
@@ -76,14 +100,21 @@ ngx_stomp_header_reserved(ngx_str_t *name)
 }
 
 
+static ngx_uint_t
+ngx_stomp_publication_is_destination(ngx_stomp_header_t *header)
+{
+    return header->name.len == sizeof("destination") - 1
+           && ngx_memcmp(header->name.data, "destination", header->name.len)
+              == 0;
+}
+
+
 /* of repeated destinations only the first is the message's */
 
 static ngx_uint_t
 ngx_stomp_publication_skip(ngx_stomp_header_t *header, ngx_uint_t *destination)
 {
-    if (header->name.len == sizeof("destination") - 1
-        && ngx_memcmp(header->name.data, "destination", header->name.len) == 0)
-    {
+    if (ngx_stomp_publication_is_destination(header)) {
         return (*destination)++;
     }
 
@@ -106,6 +137,10 @@ ngx_stomp_publication_size(ngx_stomp_header_t *headers, ngx_uint_t n)
             continue;
         }
 
+        if (ngx_stomp_publication_is_destination(&headers[i])) {
+            size += ngx_stomp_user_key_size(&headers[i].value);
+        }
+
         size += ngx_stomp_escape_len(headers[i].name.data, headers[i].name.len,
                                      NGX_STOMP_V12)
                 + ngx_stomp_escape_len(headers[i].value.data,
@@ -124,6 +159,7 @@ ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
 {
     u_char      *last;
     uint32_t     state;
+    ngx_str_t    value;
     ngx_uint_t   i, seen;
 
     last = buf;
@@ -138,8 +174,17 @@ ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
         last = ngx_stomp_escape(last, headers[i].name.data,
                                 headers[i].name.len, NGX_STOMP_V12);
         *last++ = ':';
-        last = ngx_stomp_escape(last, headers[i].value.data,
-                                headers[i].value.len, NGX_STOMP_V12);
+
+        value = headers[i].value;
+
+        if (ngx_stomp_publication_is_destination(&headers[i])
+            && ngx_stomp_user_is(&value))
+        {
+            last = ngx_cpymem(last, "/user", sizeof("/user") - 1);
+            value = ngx_stomp_user_rest(&value);
+        }
+
+        last = ngx_stomp_escape(last, value.data, value.len, NGX_STOMP_V12);
         *last++ = LF;
     }
 
@@ -149,6 +194,8 @@ ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
     p->headers.data = buf;
     p->headers.len = last - buf;
     p->body = *body;
+
+    ngx_stomp_user_key(last, &p->destination);
 
     if (ngx_strlchr(buf, last, '\\') == NULL) {
         p->flags |= NGX_STOMP_MESSAGE_PLAIN;

@@ -24,6 +24,13 @@ const char *ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name);
 
 /*
+ * Returns the number of subscriptions to a destination, as senders write it,
+ * on all workers.
+ */
+uint32_t ngx_stomp_destination_subscribers(ngx_stomp_broker_t *b,
+    ngx_str_t *name);
+
+/*
  * Returns 1 for the header names that are the broker's or the frame's own and
  * so never carried from a sender to the subscribers.
  */
@@ -34,8 +41,10 @@ size_t ngx_stomp_publication_size(ngx_stomp_header_t *headers, ngx_uint_t n);
 
 /*
  * Fills p: the header block, without reserved names and repeated
- * destinations, is written to buf, of ngx_stomp_publication_size() octets;
- * body and destination are referred to.
+ * destinations, is written to buf, of ngx_stomp_publication_size() octets, and
+ * behind it the name that the broker has for the destination of a user; body
+ * and other destinations are referred to.  The first destination among the
+ * headers is the message's own.
  */
 void ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
     ngx_stomp_header_t *headers, ngx_uint_t n, ngx_str_t *destination,

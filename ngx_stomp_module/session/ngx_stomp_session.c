@@ -13,6 +13,7 @@
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_serialize.h>
+#include <ngx_stomp_user.h>
 #include <ngx_stomp_utf8.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
@@ -515,4 +516,5 @@ ngx_stomp_session_cleanup(ngx_stomp_session_t *s)
 
     ngx_stomp_output_discard(s);
     ngx_stomp_session_free_carry(s);
+    ngx_stomp_user_free(s);
 }

@@ -27,6 +27,7 @@ typedef struct ngx_stomp_form_s     ngx_stomp_form_t;
 typedef struct ngx_stomp_group_s    ngx_stomp_group_t;
 typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
 typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
+typedef struct ngx_stomp_user_s     ngx_stomp_user_t;
 
 
 /*
@@ -190,6 +191,7 @@ struct ngx_stomp_session_s {
     unsigned                    peer_closed:1;  /* the link's end was read */
     unsigned                    progress:1;     /* a frame was handled */
     unsigned                    pinged:1;       /* and nothing came since */
+    unsigned                    wrong:1;        /* login, yet to be told */
     unsigned                    state:3;
     unsigned                    version:3;      /* NGX_STOMP_V* */
 
@@ -205,6 +207,7 @@ struct ngx_stomp_session_s {
     ngx_stomp_session_conf_t   *conf;
     ngx_stomp_sub_t            *subs;
     ngx_stomp_carry_t          *carry;
+    ngx_stomp_user_t           *user;           /* NULL: none */
     ngx_queue_t                 queue;          /* on the timer wheel */
     uint64_t                    id;
 };
@@ -332,8 +335,9 @@ ngx_int_t ngx_stomp_session_command(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 
 /*
- * Handles CONNECT and STOMP.  NGX_OK: the session is connected;  NGX_DONE: it
- * doesn't listen any more.
+ * Handles CONNECT and STOMP.  NGX_OK: the session is connected;  NGX_BUSY: its
+ * passcode can't be looked at now, or did not fit, to be called again in the
+ * next tick;  NGX_DONE: it doesn't listen any more.
  */
 ngx_int_t ngx_stomp_session_connect(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);

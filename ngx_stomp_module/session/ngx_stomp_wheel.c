@@ -11,6 +11,7 @@
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_hash.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_users.h>
 #include <ngx_stomp_wake.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
@@ -272,6 +273,10 @@ ngx_stomp_wheel_hub(ngx_stomp_hub_t *hub, uint32_t now)
         if (ngx_stomp_broker_reap(hub->broker) != NGX_AGAIN) {
             break;
         }
+    }
+
+    if (hub->broker->conf->users != NULL) {
+        ngx_stomp_users_refresh(hub->broker->conf->users, hub->log);
     }
 
     if (ngx_stomp_broker_retired(hub->broker)) {

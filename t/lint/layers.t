@@ -29,6 +29,7 @@ my %may_include = (
     },
     session => {
         system => [qw(ngx_config.h ngx_core.h ngx_event.h)],
+        more => { ngx_stomp_users => ['ngx_crypt.h'] },
         folders => [qw(session proto)],
         names => [@broker],
     },
