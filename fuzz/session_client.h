@@ -58,8 +58,9 @@ ngx_uint_t client_listening(ngx_uint_t n);
 /* Checks that a client that is still served has got all it is to get. */
 void client_complete(ngx_uint_t n);
 
-/* Make a destination, a length and a body of orders. */
+/* Make a destination, a subscription id, a length and a body of orders. */
 ngx_str_t client_destination(ngx_uint_t n);
+ngx_str_t client_subscription(ngx_uint_t n);
 size_t client_size(fuzz_input_t *in);
 void client_body(u_char *p, size_t len);
 

@@ -28,10 +28,16 @@
 
 static const char  session_conf[] =
     "stomp_broker small {\n"
-    "    zone 1m; inbox 16k; topic /topic/; allow send /topic/*;\n"
+    "    zone 1m; inbox 16k; topic /topic/;\n"
+    "    allow send /topic/* /user/*/q;\n"
+    "    allow subscribe /topic/private user=u/v;\n"
+    "    deny subscribe /topic/private;\n"
     "}\n"
     "stomp_broker large {\n"
-    "    zone 1m; inbox 1m; topic /topic/; allow send /topic/*;\n"
+    "    zone 1m; inbox 1m; topic /topic/;\n"
+    "    allow send /topic/* /user/*/q;\n"
+    "    allow subscribe /topic/private user=u/v;\n"
+    "    deny subscribe /topic/private;\n"
     "}\n"
     "stomp_shutdown_drain 3s;\n"
     "server {\n"
@@ -42,9 +48,10 @@ static const char  session_conf[] =
     "    stomp_output_timeout 7s; stomp_connect_timeout 5s;\n"
     "    stomp_heartbeat 4s 3s;\n"
     "    location /small0 { stomp_pass small; }\n"
-    "    location /small1 { stomp_pass small; stomp_keep_request on; }\n"
+    "    location /small1 { stomp_pass small; stomp_keep_request on;\n"
+    "        stomp_user u/v; }\n"
     "    location /large0 { stomp_pass large; }\n"
-    "    location /large1 { stomp_pass large; stomp_keep_request on; }\n"
+    "    location /large1 { stomp_pass large; stomp_user u/v; }\n"
     "}\n";
 
 
