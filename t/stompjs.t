@@ -19,8 +19,17 @@ my $http = <<'CONF';
 stomp_shutdown_drain 1s;
 stomp_broker chat { zone 16m; topic /topic/ /chat/; allow send /topic/**; }
 
+stomp_broker users {
+    zone 1m; topic /topic/; allow send /user/*/whisper;
+    users %%ROOT%%/conf-examples/users/users;
+}
+
 server {
     listen 127.0.0.1:%%PORT%%;
+
+    location = /users { stomp_pass users; }
+    location ~ ^/push(/user/.*) { stomp_push users;
+                                  stomp_push_destination $1; }
 
     location = /endpoint-websocket { stomp_pass chat; }
     location /push/ { stomp_push chat; }
@@ -38,7 +47,7 @@ my $t = nginx(workers => 2);
 $t->write_conf($http)->start;
 
 run_script($t, $_, 'node', $t->root . "/t/stompjs/$_.mjs", $t->port)
-    for qw(messages life);
+    for qw(messages life users);
 
 
 # a client from before there were versions
