@@ -54,6 +54,9 @@ for ([ max_frame => 'from 128 to 2047m', 127, '2048m' ],
      [ max_subscriptions => 'from 1 to 100000', 0, 100001 ],
      [ heartbeat_tolerance => 'from 1 to 100', 0, 101 ],
      [ max_output => 'from 0 to 2047m', '2048m' ],
+     [ max_transactions => 'from 0 to 1000', 1001 ],
+     [ max_transaction_frames => 'from 1 to 1000', 0, 1001 ],
+     [ max_transaction_size => 'from 128 to 2047m', 127, '2048m' ],
      [ connect_timeout => 'from 1s to 365d', 0, '366d' ],
      [ frame_timeout => 'from 1s to 365d', 0, '366d' ],
      [ output_timeout => 'from 1s to 365d', 0, '366d' ])
@@ -343,6 +346,77 @@ stomp_broker a {
     inbox few; #HERE
 }
 --- "inbox" directive invalid value
+=== no sessions
+stomp_broker a {
+    max_sessions 0; #HERE
+}
+--- max_sessions must be at least 1; without it the "zone" alone limits the
+number of sessions
+=== sessions without a number
+stomp_broker a {
+    max_sessions many; #HERE
+}
+--- "max_sessions" directive invalid number
+=== sessions twice
+stomp_broker a {
+    max_sessions 1;
+    max_sessions 1; #HERE
+}
+--- "max_sessions" directive is duplicate
+=== rates
+CHAT
+stomp_message_rate 10; stomp_byte_rate 1k; stomp_rate_policy close;
+stomp_slow_policy drop;
+server {
+    stomp_message_rate 1 burst=2147483647; stomp_rate_policy delay;
+    stomp_byte_rate 2047m burst=1k; stomp_slow_policy close;
+    location / {
+        stomp_pass chat; stomp_message_rate off; stomp_byte_rate off;
+    }
+}
+--- ok
+=== no messages a second
+stomp_message_rate 0; #HERE
+--- stomp_message_rate must be "off" or a number a second from 1 to 2147483647,
+and a burst likewise, for example "stomp_message_rate 100 burst=200;"
+=== messages a second without a number
+stomp_message_rate 10r/s; #HERE
+--- stomp_message_rate must be "off" or a number a second from 1 to 2147483647,
+and a burst likewise, for example "stomp_message_rate 100 burst=200;"
+=== a burst of no messages
+stomp_message_rate 10 burst=; #HERE
+--- stomp_message_rate must be "off" or a number a second from 1 to 2147483647,
+and a burst likewise, for example "stomp_message_rate 100 burst=200;"
+=== messages a second with something else
+stomp_message_rate 10 nodelay; #HERE
+--- stomp_message_rate must be "off" or a number a second from 1 to 2147483647,
+and a burst likewise, for example "stomp_message_rate 100 burst=200;"
+=== a burst without a rate
+stomp_message_rate off burst=10; #HERE
+--- stomp_message_rate must be "off" or a number a second from 1 to 2147483647,
+and a burst likewise, for example "stomp_message_rate 100 burst=200;"
+=== messages a second twice
+stomp_message_rate off;
+stomp_message_rate 10; #HERE
+--- "stomp_message_rate" directive is duplicate
+=== few octets a second
+stomp_byte_rate 1023; #HERE
+--- stomp_byte_rate must be "off" or a size a second from 1k to 2047m, and a
+burst likewise, for example "stomp_byte_rate 64k burst=256k;"
+=== a large burst
+stomp_byte_rate 1k burst=2048m; #HERE
+--- stomp_byte_rate must be "off" or a size a second from 1k to 2047m, and a
+burst likewise, for example "stomp_byte_rate 64k burst=256k;"
+=== octets a second twice
+stomp_byte_rate 1k;
+stomp_byte_rate off; #HERE
+--- "stomp_byte_rate" directive is duplicate
+=== another policy
+stomp_rate_policy drop; #HERE
+--- invalid value "drop"
+=== another policy for slow clients
+stomp_slow_policy delay; #HERE
+--- invalid value "delay"
 === unknown directive in a broker
 stomp_broker a {
     queue /queue/; #HERE

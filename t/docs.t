@@ -151,9 +151,10 @@ sub directives_of_code {
             $flags =~ s/NGX_HTTP_STOMP_ANY/$any/ if defined $any;
             $member = 'session.heartbeat_send' if $name eq 'stomp_heartbeat';
             $member = 'origins' if $name eq 'stomp_origins';
+            $member = "session.$1" if $name =~ /^stomp_(\w+_rate)$/;
 
             my $value = defined $member ? $values{$member} : undef;
-            my $default = default_as_text($name, $set, $value);
+            my $default = default_as_text($name, $set, $value, $text);
 
             $found{$name} = {
                 context => context_of($flags),
@@ -198,12 +199,16 @@ sub defaults_of_code {
 # as the reference writes it; undef: there is none
 
 sub default_as_text {
-    my ($name, $set, $value) = @_;
+    my ($name, $set, $value, $conf) = @_;
 
     return unless defined $value;
 
     return "$name same;" if $name eq 'stomp_origins' && $value eq 'NULL';
     return 'an eighth of the zone' if $name eq 'inbox' && $value == 8;
+
+    return "$name $1;"
+        if $set =~ /_enum_slot$/
+           && $conf =~ /\{ ngx_string\("(\w+)"\), \Q$value\E \}/;
 
     die "default of $name is $value" unless $value =~ /^[\d\s*]+$/;
     $value = eval $value;
@@ -212,6 +217,7 @@ sub default_as_text {
              : "$set $name" =~ /_sec_slot |_interval$/ ? "${value}s"
              : $set =~ /_flag_slot$/   ? $value ? 'on' : 'off'
              : $name =~ /_heartbeat$/  ? $value / 1000 . 's'
+             : $name =~ /_rate$/       ? $value || 'off'
              :                           $value;
 
     return "$name $text;";

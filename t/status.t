@@ -48,8 +48,9 @@ like($res->body, qr/\}\n\z/, 'GET: ends with a line end');
 
 my $start = $res->json;
 is(join(' ', sort keys %$start),
-   'broker delivered destinations dropped epoch published recovered refused'
-   . ' sessions subscriptions workers zone', 'all numbers, and no others');
+   'broker delayed delivered destinations dropped dropped_messages epoch'
+   . ' published recovered refused refused_sessions sessions subscriptions'
+   . ' workers zone', 'all numbers, and no others');
 is(join(' ', sort keys %{ $start->{zone} }), 'pages_free size used',
    'those of the zone');
 is($start->{broker}, 'chat', 'name');
@@ -58,7 +59,7 @@ is($start->{zone}{size}, 8 * 1024 * 1024, 'size');
 cmp_ok($start->{zone}{pages_free}, '>', 1500, 'free pages');
 is($start->{$_}, 0, "$_ is 0 at the start")
     for qw(sessions subscriptions destinations published delivered dropped
-           refused recovered);
+           dropped_messages refused refused_sessions delayed recovered);
 
 is(join(' ', sort { $a <=> $b } map { $_->{pid} } @{ $start->{workers} }),
    join(' ', $t->workers), 'all workers');

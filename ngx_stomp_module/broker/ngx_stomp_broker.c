@@ -16,6 +16,8 @@
 
 static ngx_stomp_broker_t *ngx_stomp_broker_find(void *addr);
 static void ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b);
+static ngx_uint_t ngx_stomp_broker_sessions_full_locked(
+    ngx_stomp_broker_t *b);
 static void ngx_stomp_broker_session_fill_locked(ngx_stomp_broker_t *b,
     uint32_t offset, ngx_stomp_session_info_t *info);
 
@@ -193,10 +195,16 @@ ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b)
     counters->delivered += b->delivered;
     counters->dropped += b->dropped;
     counters->refused += b->refused;
+    counters->refused_sessions += b->refused_sessions;
+    counters->dropped_messages += b->dropped_messages;
+    counters->delayed += b->delayed;
 
     b->delivered = 0;
     b->dropped = 0;
     b->refused = 0;
+    b->refused_sessions = 0;
+    b->dropped_messages = 0;
+    b->delayed = 0;
 }
 
 
@@ -444,6 +452,14 @@ ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
 
     ngx_stomp_zone_lock(zone);
 
+    if (ngx_stomp_broker_sessions_full_locked(b)) {
+        ngx_stomp_broker_unlock(b);
+
+        info->exceeded = 1;
+        b->refused_sessions++;
+        return 0;
+    }
+
     offset = ngx_stomp_alloc_locked(zone, size);
 
     if (offset == 0) {
@@ -463,6 +479,49 @@ ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
     ngx_stomp_broker_unlock(b);
 
     return offset;
+}
+
+
+ngx_uint_t
+ngx_stomp_broker_sessions_full(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t  full;
+
+    if (b->conf->max_sessions == 0) {
+        return 0;
+    }
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    full = ngx_stomp_broker_sessions_full_locked(b);
+
+    ngx_stomp_broker_unlock(b);
+
+    b->refused_sessions += full;
+
+    return full;
+}
+
+
+/* sessions of dead workers count until they are reaped */
+
+static ngx_uint_t
+ngx_stomp_broker_sessions_full_locked(ngx_stomp_broker_t *b)
+{
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    if (b->conf->max_sessions == 0) {
+        return 0;
+    }
+
+    n = 0;
+
+    for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
+        n += b->zone.sh->slots[i].nsessions;
+    }
+
+    return n >= (uint64_t) b->conf->max_sessions;
 }
 
 
@@ -589,6 +648,9 @@ ngx_stomp_broker_stat(ngx_stomp_broker_t *b, ngx_stomp_stat_t *stat)
     stat->delivered = sh->counters.delivered;
     stat->dropped = sh->counters.dropped;
     stat->refused = sh->counters.refused;
+    stat->refused_sessions = sh->counters.refused_sessions;
+    stat->dropped_messages = sh->counters.dropped_messages;
+    stat->delayed = sh->counters.delayed;
     stat->recovered = sh->counters.recovered;
 
     for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {

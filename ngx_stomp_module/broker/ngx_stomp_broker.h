@@ -45,6 +45,7 @@ typedef struct {
     ngx_stomp_users_t    *users;           /* NULL: anybody may connect */
     size_t                zone_size;
     size_t                inbox_size;      /* octets waiting for a worker */
+    ngx_int_t             max_sessions;    /* of all workers, 0: any number */
     void                 *zone_addr;       /* of the mapping's zone */
     ngx_shmtx_t          *mutex;
     ngx_stomp_broker_t   *broker;          /* this process's, or NULL */
@@ -81,6 +82,9 @@ struct ngx_stomp_broker_s {
     uint64_t                    delivered; /* not yet added to the counters */
     uint64_t                    dropped;
     uint64_t                    refused;
+    uint64_t                    refused_sessions;
+    uint64_t                    dropped_messages;
+    uint64_t                    delayed;
 
     /* posted when this worker's own inbox has something */
     ngx_event_t                *drain;
@@ -115,6 +119,9 @@ typedef struct {
     time_t                      since;
     ngx_str_t                   addr;
     ngx_str_t                   user;
+
+    /* the answer */
+    unsigned                    exceeded:1; /* conf->max_sessions */
 } ngx_stomp_session_info_t;
 
 
@@ -138,6 +145,9 @@ typedef struct {
     uint64_t                    delivered;
     uint64_t                    dropped;
     uint64_t                    refused;
+    uint64_t                    refused_sessions;
+    uint64_t                    dropped_messages;
+    uint64_t                    delayed;
     uint64_t                    recovered;
     ngx_uint_t                  nworkers;
     ngx_stomp_worker_stat_t     workers[NGX_STOMP_SLOTS_MAX];
@@ -197,11 +207,18 @@ void ngx_stomp_broker_unsubscribe(ngx_stomp_broker_t *b, uint32_t interest,
 
 /*
  * Records a session.  Returns its offset, to be given to
- * ngx_stomp_broker_session_remove();  0: the zone is full or there is no slot.
+ * ngx_stomp_broker_session_remove();  0: the zone is full, there is no slot, or
+ * info->exceeded is set.
  */
 uint32_t ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
     ngx_stomp_session_info_t *info);
 void ngx_stomp_broker_session_remove(ngx_stomp_broker_t *b, uint32_t session);
+
+/*
+ * Returns 1, and counts it, if all workers together have so many sessions that
+ * the configuration allows no other one.
+ */
+ngx_uint_t ngx_stomp_broker_sessions_full(ngx_stomp_broker_t *b);
 
 /*
  * One round of this worker's inbox: releases what the last one has delivered,

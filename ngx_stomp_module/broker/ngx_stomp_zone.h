@@ -43,7 +43,7 @@
  */
 
 
-#define NGX_STOMP_LAYOUT         1
+#define NGX_STOMP_LAYOUT         2
 #define NGX_STOMP_UNDO_MAX       4096
 #define NGX_STOMP_SLOTS_MAX      256
 #define NGX_STOMP_PAGE_SHIFT     12
@@ -124,6 +124,9 @@ typedef struct {
     uint64_t                 delivered;
     uint64_t                 dropped;
     uint64_t                 refused;
+    uint64_t                 refused_sessions;
+    uint64_t                 dropped_messages;
+    uint64_t                 delayed;
     uint64_t                 recovered;     /* sections played back */
 } ngx_stomp_counters_sh_t;
 

@@ -11,6 +11,7 @@
 #include <ngx_http_stomp_module.h>
 #include <ngx_http_stomp_origin.h>
 #include <ngx_http_stomp_push.h>
+#include <ngx_http_stomp_session_conf.h>
 #include <ngx_http_stomp_set_json.h>
 #include <ngx_http_stomp_status.h>
 #include <ngx_http_stomp_variables.h>
@@ -49,12 +50,6 @@ static char *ngx_http_stomp_location(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_stomp_origins(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_stomp_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_stomp_ping_interval(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static ngx_int_t ngx_http_stomp_time_or_off(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_msec_t *time);
 
 
 /* ticks of a second and their sums are kept in 32 bits */
@@ -84,6 +79,20 @@ static ngx_http_stomp_bounds_t  ngx_http_stomp_body_bounds = {
 
 static ngx_http_stomp_bounds_t  ngx_http_stomp_subscriptions_bounds = {
     ngx_http_stomp_check_bounds, 1, 100000, "from 1 to 100000"
+};
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_transactions_bounds = {
+    ngx_http_stomp_check_bounds, 0, 1000, "from 0 to 1000"
+};
+
+/* NGX_STOMP_BATCH_MAX: a COMMIT is one batch */
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_held_frames_bounds = {
+    ngx_http_stomp_check_bounds, 1, 1000, "from 1 to 1000"
+};
+
+static ngx_http_stomp_bounds_t  ngx_http_stomp_held_size_bounds = {
+    ngx_http_stomp_check_bounds, 128, NGX_MAX_INT32_VALUE, "from 128 to 2047m"
 };
 
 static ngx_http_stomp_bounds_t  ngx_http_stomp_tolerance_bounds = {
@@ -210,6 +219,55 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_stomp_loc_conf_t, session.max_subscriptions),
       &ngx_http_stomp_subscriptions_bounds },
+
+    { ngx_string("stomp_max_transactions"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.max_transactions),
+      &ngx_http_stomp_transactions_bounds },
+
+    { ngx_string("stomp_max_transaction_frames"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.max_transaction_frames),
+      &ngx_http_stomp_held_frames_bounds },
+
+    { ngx_string("stomp_max_transaction_size"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.max_transaction_size),
+      &ngx_http_stomp_held_size_bounds },
+
+    { ngx_string("stomp_message_rate"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE12,
+      ngx_http_stomp_message_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("stomp_byte_rate"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE12,
+      ngx_http_stomp_byte_rate,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("stomp_rate_policy"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.rate_policy),
+      &ngx_http_stomp_rate_policies },
+
+    { ngx_string("stomp_slow_policy"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.slow_policy),
+      &ngx_http_stomp_slow_policies },
 
     { ngx_string("stomp_heartbeat"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE12,
@@ -372,6 +430,8 @@ ngx_http_stomp_create_loc_conf(ngx_conf_t *cf)
     slcf->session.max_output = NGX_CONF_UNSET_SIZE;
     slcf->session.output_timeout = NGX_CONF_UNSET;
 
+    ngx_http_stomp_init_limits(&slcf->session);
+
     return slcf;
 }
 
@@ -434,6 +494,8 @@ ngx_http_stomp_merge_session(ngx_stomp_session_conf_t *prev,
     ngx_conf_merge_size_value(conf->max_output, prev->max_output,
                               1024 * 1024);
     ngx_conf_merge_sec_value(conf->output_timeout, prev->output_timeout, 30);
+
+    ngx_http_stomp_merge_limits(prev, conf);
 }
 
 
@@ -676,96 +738,4 @@ ngx_http_stomp_origins(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_stomp_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t                  *value;
-    ngx_stomp_session_conf_t   *session;
-
-    session = &((ngx_http_stomp_loc_conf_t *) conf)->session;
-
-    if (session->heartbeat_send != NGX_CONF_UNSET_MSEC) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_http_stomp_time_or_off(cf, &value[1], &session->heartbeat_send)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (cf->args->nelts == 2) {
-        session->heartbeat_receive = session->heartbeat_send;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_http_stomp_time_or_off(cf, &value[2], &session->heartbeat_receive)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_stomp_ping_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_str_t                 *value;
-    ngx_msec_t                 ms;
-    ngx_stomp_session_conf_t  *session;
-
-    session = &((ngx_http_stomp_loc_conf_t *) conf)->session;
-
-    if (session->ping_interval != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_http_stomp_time_or_off(cf, &value[1], &ms) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    session->ping_interval = (time_t) (ms / 1000);
-
-    return NGX_CONF_OK;
-}
-
-
-/* milliseconds; 0: off */
-
-static ngx_int_t
-ngx_http_stomp_time_or_off(ngx_conf_t *cf, ngx_str_t *value, ngx_msec_t *time)
-{
-    ngx_int_t   ms;
-    ngx_str_t  *name;
-
-    ms = ngx_parse_time(value, 0);
-
-    if (ngx_strcmp(value->data, "off") == 0) {
-        ms = 0;
-    }
-
-    if (ms != NGX_ERROR
-        && (ms == 0 || ms >= 1000)
-        && ms <= NGX_MAX_INT32_VALUE)
-    {
-        *time = (ngx_msec_t) ms;
-        return NGX_OK;
-    }
-
-    name = cf->args->elts;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid time \"%V\", write \"off\" or from 1s to 24d, "
-                       "for example \"%V 25s;\"", value, name);
-
-    return NGX_ERROR;
 }

@@ -29,6 +29,7 @@ static char *ngx_stomp_block_zone(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_stomp_block_topic(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_stomp_block_inbox(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_stomp_block_sessions(ngx_conf_t *cf, void *post, void *data);
 static ngx_stomp_broker_entry_t *ngx_stomp_broker_entry(ngx_conf_t *cf,
     ngx_str_t *name);
 static ngx_uint_t ngx_stomp_broker_count(ngx_conf_t *cf);
@@ -40,6 +41,11 @@ static ngx_int_t ngx_stomp_block_init_zone(ngx_shm_zone_t *shm_zone,
 
 static ngx_conf_post_t  ngx_stomp_block_inbox_post = {
     ngx_stomp_block_inbox
+};
+
+
+static ngx_conf_post_t  ngx_stomp_block_sessions_post = {
+    ngx_stomp_block_sessions
 };
 
 
@@ -86,6 +92,13 @@ static ngx_command_t  ngx_stomp_block_commands[] = {
       0,
       offsetof(ngx_stomp_broker_conf_t, inbox_size),
       &ngx_stomp_block_inbox_post },
+
+    { ngx_string("max_sessions"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(ngx_stomp_broker_conf_t, max_sessions),
+      &ngx_stomp_block_sessions_post },
 
       ngx_null_command
 };
@@ -227,6 +240,7 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     bcf = &entry->conf;
     bcf->zone_size = NGX_CONF_UNSET_SIZE;
     bcf->inbox_size = NGX_CONF_UNSET_SIZE;
+    bcf->max_sessions = NGX_CONF_UNSET;
 
     if (ngx_array_init(&bcf->topics, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK
         || ngx_array_init(&bcf->access, cf->pool, 4,
@@ -287,6 +301,10 @@ ngx_stomp_block_finish(ngx_conf_t *cf, ngx_stomp_broker_entry_t *entry)
 
     if (bcf->inbox_size == NGX_CONF_UNSET_SIZE) {
         bcf->inbox_size = bcf->zone_size / NGX_STOMP_INBOX_SHARE;
+    }
+
+    if (bcf->max_sessions == NGX_CONF_UNSET) {
+        bcf->max_sessions = 0;
     }
 
     if (bcf->inbox_size > bcf->zone_size) {
@@ -474,6 +492,23 @@ ngx_stomp_block_inbox(ngx_conf_t *cf, void *post, void *data)
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "inbox \"%V\" is too small, it must have at least "
                        "16k", &value[1]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_stomp_block_sessions(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_int_t  *np = data;
+
+    if (*np > 0) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "max_sessions must be at least 1; without it the "
+                       "\"zone\" alone limits the number of sessions");
 
     return NGX_CONF_ERROR;
 }

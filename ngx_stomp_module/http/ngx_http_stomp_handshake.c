@@ -78,6 +78,17 @@ ngx_http_stomp_handshake(ngx_http_request_t *r)
                                          "now, try again");
     }
 
+    if (ngx_stomp_broker_sessions_full(slcf->pass->broker)) {
+        if (ngx_http_stomp_add_header(r, "Retry-After", "1") != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        return ngx_http_stomp_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                         "the broker has all the sessions that "
+                                         "it can have (max_sessions), try "
+                                         "again later");
+    }
+
     return ngx_http_stomp_handshake_answer(r, &key);
 }
 

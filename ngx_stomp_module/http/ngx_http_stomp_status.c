@@ -155,6 +155,9 @@ ngx_http_stomp_status_broker(ngx_http_request_t *r,
         { "delivered", stat->delivered },
         { "dropped", stat->dropped },
         { "refused", stat->refused },
+        { "refused_sessions", stat->refused_sessions },
+        { "dropped_messages", stat->dropped_messages },
+        { "delayed", stat->delayed },
         { "recovered", stat->recovered }
     };
 

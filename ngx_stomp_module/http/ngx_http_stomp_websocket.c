@@ -235,7 +235,7 @@ ngx_http_stomp_websocket_read(ngx_http_stomp_websocket_t *ws)
     rev = c->read;
     buf = ngx_http_stomp_websocket_buffer;
 
-    if (ws->backlog && !s->paused) {
+    if (ws->backlog && !ngx_stomp_session_paused(s)) {
         backlog = ws->carry;
         len = ws->carry_len;
 
@@ -252,7 +252,7 @@ ngx_http_stomp_websocket_read(ngx_http_stomp_websocket_t *ws)
         }
     }
 
-    if (s->paused) {
+    if (ngx_stomp_session_paused(s)) {
         goto done;
     }
 
@@ -273,9 +273,9 @@ ngx_http_stomp_websocket_read(ngx_http_stomp_websocket_t *ws)
         return;
     }
 
-    s->received = ngx_stomp_wheel_now();
-    s->pinged = 0;
     ws->carry_len = 0;
+
+    ngx_stomp_session_received(s, n);
 
     (void) ngx_http_stomp_websocket_input(ws, buf, buf + len + n);
 
@@ -292,7 +292,11 @@ done:
         ws->carry = NULL;
     }
 
-    if (s->paused) {
+    if (ngx_stomp_session_paused(s)) {
+
+        if (rev->pending_eof) {
+            ngx_stomp_session_gone(s);
+        }
 
         /* with other methods than epoll it would be told again and again */
 

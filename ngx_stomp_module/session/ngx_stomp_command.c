@@ -14,6 +14,7 @@
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_publication.h>
 #include <ngx_stomp_serialize.h>
+#include <ngx_stomp_transaction.h>
 #include <ngx_stomp_user.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
@@ -37,6 +38,10 @@ static ngx_int_t ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_disconnect(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_ack(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_transaction(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_unsupported(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_unknown(ngx_stomp_session_t *s,
@@ -59,11 +64,11 @@ static ngx_stomp_command_pt  ngx_stomp_commands[] = {
     ngx_stomp_command_send,
     ngx_stomp_command_subscribe,
     ngx_stomp_command_unsubscribe,
-    ngx_stomp_command_unsupported,           /* ACK */
-    ngx_stomp_command_unsupported,           /* NACK */
-    ngx_stomp_command_unsupported,           /* BEGIN */
-    ngx_stomp_command_unsupported,           /* COMMIT */
-    ngx_stomp_command_unsupported,           /* ABORT */
+    ngx_stomp_command_ack,
+    ngx_stomp_command_ack,                   /* NACK */
+    ngx_stomp_command_transaction,           /* BEGIN */
+    ngx_stomp_command_transaction,           /* COMMIT */
+    ngx_stomp_command_transaction,           /* ABORT */
     ngx_stomp_command_disconnect,
     ngx_stomp_command_unknown
 };
@@ -106,9 +111,32 @@ ngx_stomp_command_unsupported(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
                             "command not supported",
                             "%V is not supported by this broker: it has "
-                            "neither acknowledgements nor transactions.",
+                            "no acknowledgements.",
                             &frame->name);
     return NGX_DONE;
+}
+
+
+/* where nothing is acknowledged nothing is held either */
+
+static ngx_int_t
+ngx_stomp_command_ack(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_int_t  rc;
+
+    if (s->hub->acknowledge == NULL
+        || ngx_stomp_header(frame, "transaction") == NULL)
+    {
+        return ngx_stomp_command_unsupported(s, frame);
+    }
+
+    rc = ngx_stomp_transaction_hold_ack(s, frame,
+                                        frame->command == NGX_STOMP_CMD_NACK);
+    if (rc == NGX_OK) {
+        ngx_stomp_command_receipt(s, frame);
+    }
+
+    return rc;
 }
 
 
@@ -138,14 +166,6 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
-    if (ngx_stomp_header(frame, "transaction") != NULL) {
-        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
-                                "transactions not supported",
-                                "SEND with a \"transaction\" header is not "
-                                "supported by this broker.");
-        return NGX_DONE;
-    }
-
     if (!ngx_stomp_access_send(s->hub->broker->conf, ngx_stomp_user(s),
                                destination))
     {
@@ -156,6 +176,16 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
                                 "\"%V\".", &s->hub->broker->conf->name,
                                 destination);
         return NGX_DONE;
+    }
+
+    if (ngx_stomp_header(frame, "transaction") != NULL) {
+        rc = ngx_stomp_transaction_hold_send(s, frame, destination);
+
+        if (rc == NGX_OK) {
+            ngx_stomp_command_receipt(s, frame);
+        }
+
+        return rc;
     }
 
     size = ngx_stomp_publication_size(frame->headers, frame->nheaders);
@@ -451,8 +481,41 @@ ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 
 
 static ngx_int_t
+ngx_stomp_command_transaction(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_int_t  rc;
+
+    switch (frame->command) {
+
+    case NGX_STOMP_CMD_BEGIN:
+        rc = ngx_stomp_transaction_begin(s, frame);
+        break;
+
+    case NGX_STOMP_CMD_COMMIT:
+        rc = ngx_stomp_transaction_commit(s, frame);
+        break;
+
+    default:
+        rc = ngx_stomp_transaction_abort(s, frame);
+    }
+
+    if (rc == NGX_BUSY || rc == NGX_DECLINED) {
+        return ngx_stomp_command_full(s, frame, rc);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_stomp_command_receipt(s, frame);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
 ngx_stomp_command_disconnect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
+    ngx_stomp_transaction_forget(s);
+
     while (s->subs != NULL) {
         ngx_stomp_fanout_unsubscribe(s, s->subs);
     }

@@ -74,6 +74,16 @@ ngx_stomp_session_connect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 
     s->record = ngx_stomp_broker_session_add(s->hub->broker, &info);
 
+    if (info.exceeded) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER,
+                                "too many sessions",
+                                "stomp_broker \"%V\" can have %i sessions "
+                                "(max_sessions), try again later.",
+                                &s->hub->broker->conf->name,
+                                s->hub->broker->conf->max_sessions);
+        return NGX_DONE;
+    }
+
     if (s->record == 0) {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER,
                                 "broker is full",

@@ -11,6 +11,7 @@
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_slow.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
 
@@ -596,6 +597,10 @@ ngx_stomp_fanout_group(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group,
         }
 
         s = member->session;
+
+        if (s->drops && ngx_stomp_slow_drop(s, ngx_stomp_encoded_len(e))) {
+            continue;
+        }
 
         ngx_stomp_output_range(s, e->segment, e->start, e->end);
 

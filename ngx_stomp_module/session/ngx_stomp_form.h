@@ -52,6 +52,13 @@ typedef struct {
 } ngx_stomp_encoded_t;
 
 
+/* octets of the form's frame */
+
+#define ngx_stomp_encoded_len(e)                                              \
+    ((size_t) ((e)->end - (e)->start)                                         \
+     + (((e)->tail != NULL) ? (e)->tail_end - (e)->tail_start : 0))
+
+
 /*
  * Returns the form of a subscription id, NULL: without one, with a reference
  * for the caller.  NULL: no memory.

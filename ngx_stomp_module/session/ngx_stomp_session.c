@@ -12,7 +12,10 @@
 #include <ngx_stomp_hash.h>
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_rate.h>
 #include <ngx_stomp_serialize.h>
+#include <ngx_stomp_slow.h>
+#include <ngx_stomp_transaction.h>
 #include <ngx_stomp_user.h>
 #include <ngx_stomp_utf8.h>
 #include <ngx_stomp_wheel.h>
@@ -54,10 +57,14 @@ ngx_stomp_session_init(ngx_stomp_session_t *s)
         return NGX_DECLINED;
     }
 
+    if (ngx_stomp_rate_init(s) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     n = ++hub->id_count;
 
     s->id = ngx_stomp_hash(hub->id_key, (u_char *) &n, sizeof(uint64_t));
-    s->max_output = (uint32_t) s->conf->max_output;
+    ngx_stomp_slow_init(s);
     s->received = ngx_stomp_wheel_now();
     s->sent = s->received;
     s->deadline = s->received + (uint32_t) s->conf->connect_timeout;
@@ -65,6 +72,26 @@ ngx_stomp_session_init(ngx_stomp_session_t *s)
     ngx_stomp_wheel_add(s);
 
     return NGX_OK;
+}
+
+
+ngx_stomp_extra_t *
+ngx_stomp_session_extra(ngx_stomp_session_t *s)
+{
+    ngx_stomp_extra_t  *extra;
+
+    if (s->extra != NULL) {
+        return s->extra;
+    }
+
+    extra = ngx_calloc(sizeof(ngx_stomp_extra_t), s->hub->log);
+    if (extra == NULL) {
+        return NULL;
+    }
+
+    s->extra = extra;
+
+    return extra;
 }
 
 
@@ -150,6 +177,29 @@ ngx_stomp_session_input(ngx_stomp_session_t *s, u_char *data, size_t len)
 
 
 void
+ngx_stomp_session_received(ngx_stomp_session_t *s, size_t n)
+{
+    s->received = ngx_stomp_wheel_now();
+    s->pinged = 0;
+
+    if (s->limited) {
+        ngx_stomp_rate_octets(s, n);
+    }
+}
+
+
+void
+ngx_stomp_session_gone(ngx_stomp_session_t *s)
+{
+    if (s->deadline == 0) {
+        s->deadline = ngx_stomp_wheel_now()
+                      + (uint32_t) s->conf->frame_timeout;
+        ngx_stomp_wheel_hurry(s);
+    }
+}
+
+
+void
 ngx_stomp_session_taken(ngx_stomp_session_t *s, ngx_uint_t held)
 {
     if (!held && s->carry == NULL) {
@@ -169,7 +219,8 @@ ngx_stomp_session_taken(ngx_stomp_session_t *s, ngx_uint_t held)
 
 /*
  * Handles the complete frames; *data and *len are what is left.
- * NGX_OK: the start of a frame, or nothing;  NGX_BUSY: frames that wait.
+ * NGX_OK: the start of a frame, or nothing;  NGX_BUSY: frames that wait;
+ * NGX_DONE: nothing is to be handled any more.
  */
 
 static ngx_int_t
@@ -196,6 +247,14 @@ ngx_stomp_session_frames(ngx_stomp_session_t *s, ngx_stomp_parser_t *parser,
             return NGX_OK;
         }
 
+        if (s->limited) {
+            rc = ngx_stomp_rate_check(s);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
         parser->version = s->version;
 
         rc = ngx_stomp_parse(parser, *data, *len);
@@ -207,6 +266,10 @@ ngx_stomp_session_frames(ngx_stomp_session_t *s, ngx_stomp_parser_t *parser,
         if (rc == NGX_ABORT) {
             ngx_stomp_session_refuse(s, parser);
             return NGX_DONE;
+        }
+
+        if (s->limited) {
+            ngx_stomp_rate_frame(s);
         }
 
     ready:
@@ -469,6 +532,10 @@ ngx_stomp_session_finish(ngx_stomp_session_t *s, ngx_uint_t code,
     s->finished = 1;
     s->deadline = ngx_stomp_wheel_now() + NGX_STOMP_FINISH_TIME;
 
+    if (s->delayed) {
+        ngx_stomp_rate_hurry(s);
+    }
+
     ngx_stomp_wheel_hurry(s);
 }
 
@@ -517,4 +584,12 @@ ngx_stomp_session_cleanup(ngx_stomp_session_t *s)
     ngx_stomp_output_discard(s);
     ngx_stomp_session_free_carry(s);
     ngx_stomp_user_free(s);
+
+    ngx_stomp_rate_cleanup(s);
+    ngx_stomp_transaction_forget(s);
+
+    if (s->extra != NULL) {
+        ngx_free(s->extra);
+        s->extra = NULL;
+    }
 }

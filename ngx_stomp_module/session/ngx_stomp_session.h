@@ -28,6 +28,7 @@ typedef struct ngx_stomp_group_s    ngx_stomp_group_t;
 typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
 typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
 typedef struct ngx_stomp_user_s     ngx_stomp_user_t;
+typedef struct ngx_stomp_extra_s    ngx_stomp_extra_t;
 
 
 /*
@@ -123,7 +124,7 @@ typedef struct {
     /* writes what the peer's end of the link answers by itself */
     void                      (*ping)(ngx_stomp_session_t *s);
 
-    /* reads again after ngx_stomp_session_input() returned NGX_BUSY */
+    /* reads again after ngx_stomp_session_paused() was true */
     void                      (*resume)(ngx_stomp_session_t *s);
 
     /*
@@ -147,6 +148,16 @@ typedef struct {
     time_t                      ping_interval;      /* 0: off */
     size_t                      max_output;
     time_t                      output_timeout;
+
+    size_t                      message_rate;       /* a second, 0: off */
+    size_t                      message_burst;
+    size_t                      byte_rate;
+    size_t                      byte_burst;
+    ngx_uint_t                  rate_policy;        /* NGX_STOMP_RATE_* */
+    ngx_uint_t                  slow_policy;        /* NGX_STOMP_SLOW_* */
+    ngx_uint_t                  max_transactions;
+    ngx_uint_t                  max_transaction_frames;
+    size_t                      max_transaction_size;
 } ngx_stomp_session_conf_t;
 
 
@@ -184,9 +195,12 @@ struct ngx_stomp_session_s {
     unsigned                    blocked:1;      /* the socket is full */
     unsigned                    overflow:1;     /* over max_output */
     unsigned                    dead:1;         /* to be closed */
+    unsigned                    drops:1;        /* NGX_STOMP_SLOW_DROP */
 
     unsigned                    paused:1;       /* the zone was full */
     unsigned                    retried:1;
+    unsigned                    limited:1;      /* it has a rate */
+    unsigned                    delayed:1;      /* that was exceeded */
     unsigned                    finished:1;     /* the link's end is written */
     unsigned                    peer_closed:1;  /* the link's end was read */
     unsigned                    progress:1;     /* a frame was handled */
@@ -202,14 +216,41 @@ struct ngx_stomp_session_s {
     uint32_t                    beat_receive;
     uint32_t                    record;         /* in the zone, 0: none */
     uint32_t                    nsubs;
+    uint32_t                    drop_told;      /* tick of the log line */
 
     ngx_stomp_hub_t            *hub;
     ngx_stomp_session_conf_t   *conf;
     ngx_stomp_sub_t            *subs;
     ngx_stomp_carry_t          *carry;
     ngx_stomp_user_t           *user;           /* NULL: none */
+    ngx_stomp_extra_t          *extra;
     ngx_queue_t                 queue;          /* on the timer wheel */
     uint64_t                    id;
+};
+
+
+/* tokens, in thousandths, and the place among those who wait for them */
+
+typedef struct {
+    ngx_rbtree_node_t           node;
+    ngx_stomp_session_t        *session;
+    int64_t                     frames;
+    int64_t                     octets;
+    ngx_msec_t                  msec;           /* when they were counted */
+    uint32_t                    since;          /* tick of the delay's start */
+    unsigned                    logged:1;
+} ngx_stomp_rate_t;
+
+
+/* what few sessions need; made when it is needed */
+
+typedef struct ngx_stomp_transaction_s  ngx_stomp_transaction_t;
+
+struct ngx_stomp_extra_s {
+    ngx_stomp_rate_t            rate;
+    ngx_stomp_transaction_t    *transactions;   /* open ones */
+    ngx_uint_t                  ntransactions;
+    size_t                      held;           /* their octets */
 };
 
 
@@ -221,6 +262,21 @@ struct ngx_stomp_sub_s {
     uint64_t                    from;
     uint32_t                    index;          /* in the group */
 };
+
+
+/* an acknowledgement in a transaction; the strings may be empty */
+
+typedef struct ngx_stomp_held_ack_s {
+    ngx_str_t                   id;             /* before 1.2 message-id */
+    ngx_str_t                   subscription;
+    ngx_uint_t                  nack;
+} ngx_stomp_held_ack_t;
+
+
+/* what happens to the messages of a session whose client is too slow */
+
+#define NGX_STOMP_SLOW_CLOSE    0
+#define NGX_STOMP_SLOW_DROP     1
 
 
 /* a hub's sessions are kept by ngx_stomp_wheel.c */
@@ -257,6 +313,10 @@ struct ngx_stomp_hub_s {
 
     uint32_t                    logged[NGX_LOG_DEBUG + 1];  /* last tick */
 
+    /* what a COMMIT acknowledges, in its order */
+    void                      (*acknowledge)(ngx_stomp_session_t *s,
+                                               ngx_stomp_held_ack_t *ack);
+
     ngx_queue_t                 wheel[NGX_STOMP_WHEEL_SIZE];
     ngx_uint_t                  nsessions;
     uint32_t                    drain_end;      /* tick; 0: not draining */
@@ -273,15 +333,15 @@ struct ngx_stomp_hub_s {
 /*
  * Starts the conversation: s is zeroed but for link and connection, which
  * the caller has set, as conf and the hub.  NGX_OK;  NGX_DECLINED: this
- * worker has no slot.
+ * worker has no slot;  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_stomp_session_init(ngx_stomp_session_t *s);
 
 /*
  * Feeds octets that the client sent, in any pieces; they may be changed.
- * NGX_OK: all taken;  NGX_BUSY: the zone is full: what is left is kept, feed
- * nothing until link->resume();  NGX_DONE: the session doesn't listen any
- * more, it is finishing.
+ * NGX_OK: all taken;  NGX_BUSY: the zone is full, or the client has sent too
+ * much: what is left is kept, feed nothing until link->resume();  NGX_DONE:
+ * the session doesn't listen any more, it is finishing.
  */
 ngx_int_t ngx_stomp_session_input(ngx_stomp_session_t *s, u_char *data,
     size_t len);
@@ -317,6 +377,27 @@ void ngx_stomp_session_abort(ngx_stomp_session_t *s);
  * the only caller.
  */
 void ngx_stomp_session_cleanup(ngx_stomp_session_t *s);
+
+/*
+ * Returns what the session has of its own, made if there is none yet; it lives
+ * as long as the session.  NULL: no memory.
+ */
+ngx_stomp_extra_t *ngx_stomp_session_extra(ngx_stomp_session_t *s);
+
+/*
+ * Octets that the link has read; to be told before they are fed.  From then on
+ * the link looks at ngx_stomp_session_paused().
+ */
+void ngx_stomp_session_received(ngx_stomp_session_t *s, size_t n);
+
+/*
+ * The link's client is gone, which it sees although it doesn't read: what it
+ * has sent is handled still, but not for ever.
+ */
+void ngx_stomp_session_gone(ngx_stomp_session_t *s);
+
+/* The link is to read nothing until link->resume(). */
+#define ngx_stomp_session_paused(s)  ((s)->paused || (s)->delayed)
 
 /*
  * Answers with an ERROR frame and finishes with a close code; counted as

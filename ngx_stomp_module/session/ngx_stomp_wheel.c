@@ -340,7 +340,7 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
 
     static u_char  beat[] = { LF };
 
-    if (s->paused) {
+    if (s->paused && !s->delayed) {
         s->paused = 0;
         s->retried = 1;
 
@@ -433,7 +433,9 @@ ngx_stomp_wheel_timeout(ngx_stomp_session_t *s, uint32_t now)
         return 1;
     }
 
-    if (s->finished) {
+    /* of a session that is delayed nothing is read: it isn't silent */
+
+    if (s->finished || s->delayed) {
         return 0;
     }
 

@@ -45,6 +45,12 @@ UNIT_guard = $(broker_unit) crash_operations.c lock_guard.c lock_guard_rules.c
 UNIT_model = $(broker_unit) zone_model.c zone_content.c model_worker.c \
     model_choice.c
 
+# A part of session/ alone.
+UNIT_rate = session/ngx_stomp_rate.c session_stub.c
+UNIT_transaction = session/ngx_stomp_transaction.c \
+    session/ngx_stomp_publication.c proto/ngx_stomp_header.c \
+    proto/ngx_stomp_utf8.c session_stub.c
+
 # Some thousand forks, each ten times as slow with the address sanitizer,
 # which sees nothing of what happens within a mapping anyway.
 UNIT_CFLAGS_crash = -fno-sanitize=address
