@@ -61,6 +61,7 @@ __wrap_ngx_stomp_session_cleanup(ngx_stomp_session_t *s)
     __real_ngx_stomp_session_cleanup(s);
 
     fuzz_check(s->nsubs == 0 && s->subs == NULL && s->carry == NULL);
+    fuzz_check(s->extra == NULL && !s->delayed);
     fuzz_check(s->range.segment == NULL && s->more == NULL);
 
     for (n = 0; n < CLIENTS; n++) {
@@ -171,7 +172,7 @@ client_listening(ngx_uint_t n)
 
     s = clients[n].session;
 
-    return s == NULL || (!s->paused && !s->dead);
+    return s == NULL || (!ngx_stomp_session_paused(s) && !s->dead);
 }
 
 
@@ -407,9 +408,23 @@ client_ready(ngx_uint_t n)
     s = clients[n].session;
 
     return s != NULL && s->state == NGX_STOMP_SESSION_CONNECTED
-           && !clients[n].wild && !s->paused && !s->dead
+           && !clients[n].wild && !ngx_stomp_session_paused(s) && !s->dead
            && s->carry == NULL && host_clients[n].in.len == 0
            && host_clients[n].chunk == 0;
+}
+
+
+/* it has handled all, and goes on */
+
+static ngx_uint_t
+client_served(ngx_uint_t n)
+{
+    ngx_stomp_session_t  *s;
+
+    s = clients[n].session;
+
+    return s != NULL && !s->dead && !ngx_stomp_session_paused(s)
+           && !s->finished;
 }
 
 
@@ -420,7 +435,6 @@ client_send(ngx_uint_t n, fuzz_input_t *in)
     ngx_str_t             name, body;
     ngx_uint_t            order, ready, before;
     client_frame_t        f;
-    ngx_stomp_session_t  *s;
 
     static const struct {
         const char  *sent;
@@ -449,11 +463,126 @@ client_send(ngx_uint_t n, fuzz_input_t *in)
 
     client_send_frame(&f, n, &body);
 
-    s = clients[n].session;
-
-    if (ready && s != NULL && !s->dead && !s->paused && !s->finished) {
+    if (ready && client_served(n)) {
         client_published(before, &name, &body, headers[order & 3].kept);
     }
+}
+
+
+/* all that it held was published, in its order, and nothing else */
+
+static void
+client_committed(client_transaction_t *t, ngx_uint_t before)
+{
+    char                  number[16];
+    size_t                len;
+    ngx_uint_t            i;
+    model_publication_t  *p;
+
+    fuzz_check(t->open);
+    fuzz_check(model.npublications == before + t->nheld);
+
+    for (i = 0; i < t->nheld; i++) {
+        p = &model.publications[before + i];
+        len = snprintf(number, sizeof(number), "%u.", t->bodies[i]);
+
+        fuzz_check(p->body.len == t->lengths[i]);
+        fuzz_check(memcmp(p->body.data, number, ngx_min(len, p->body.len))
+                   == 0);
+    }
+}
+
+
+/* what became of a frame of a transaction: 0 to 2 end it, 3 is held */
+
+static void
+client_transacted(ngx_uint_t n, ngx_uint_t what, client_transaction_t *t,
+    size_t len, ngx_uint_t before)
+{
+    if (what == 1) {
+        client_committed(t, before);
+        t->open = 0;
+        return;
+    }
+
+    fuzz_check(model.npublications == before);
+    fuzz_check(t->open == (what != 0));
+
+    switch (what) {
+
+    case 0:
+        t->open = 1;
+        t->nheld = 0;
+        break;
+
+    case 2:
+        t->open = 0;
+        break;
+
+    default:
+        fuzz_check(t->nheld < CLIENT_HELD);
+
+        t->bodies[t->nheld] = client_bodies;
+        t->lengths[t->nheld] = len;
+        t->nheld++;
+    }
+}
+
+
+/* BEGIN, COMMIT, ABORT, and SEND of one of four transactions */
+
+static void
+client_transaction(ngx_uint_t n, fuzz_input_t *in)
+{
+    u_char           buf[8192];
+    ngx_str_t        name, id, body;
+    ngx_uint_t       order, ready, before, what;
+    client_frame_t   f;
+
+    static const char  *commands[] = { "BEGIN", "COMMIT", "ABORT", "SEND" };
+    static ngx_str_t    ids[] = {
+        ngx_string("0"), ngx_string("a:b\\c"), ngx_string(""),
+        ngx_string("3")
+    };
+
+    order = fuzz_octet(in);
+    what = order & 3;
+    id = ids[order >> 2 & 3];
+
+    body.data = buf;
+    body.len = 0;
+
+    client_begin(&f, n, commands[what]);
+
+    if (!(order & 0x80)) {
+        client_put_header(&f, "transaction", &id);
+    }
+
+    if (what == 3) {
+        name = client_destination(order >> 4);
+        client_put_header(&f, "destination", &name);
+        body.len = client_size(in);
+        client_body(buf, body.len);
+    }
+
+    client_put_receipt(&f, n, order & 0x40);
+
+    ready = client_ready(n) && !clients[n].unsure;
+    before = model.npublications;
+
+    client_send_frame(&f, n, (what == 3) ? &body : NULL);
+
+    if (what == 3 && (order & 0x80)) {
+        return;
+    }
+
+    if (!ready || !client_served(n)) {
+        clients[n].unsure = 1;
+        return;
+    }
+
+    client_transacted(n, what, &clients[n].transactions[order >> 2 & 3],
+                      body.len, before);
 }
 
 
@@ -535,6 +664,10 @@ client_order(ngx_uint_t n, ngx_uint_t order, fuzz_input_t *in)
         client_send(n, in);
         break;
 
+    case 'a':
+        client_transaction(n, in);
+        break;
+
     case 'd':
         client_disconnect(n, in);
         break;
@@ -578,193 +711,5 @@ client_order(ngx_uint_t n, ngx_uint_t order, fuzz_input_t *in)
     case 'f':
         host_writable(n, 4 * client_size(in));
         break;
-    }
-}
-
-
-#define client_is(f, text)                                                    \
-    ((f)->command.len == sizeof(text) - 1                                     \
-     && memcmp((f)->command.data, text, sizeof(text) - 1) == 0)
-
-
-static void
-client_receipt(ngx_uint_t n, reference_frame_t *f)
-{
-    char        text[16];
-    client_t   *c;
-    ngx_str_t  *id;
-
-    c = &clients[n];
-    id = reference_header(f, "receipt-id");
-
-    fuzz_check(id != NULL && f->nheaders == 1 && f->body.len == 0);
-
-    if (c->wild) {
-        return;
-    }
-
-    /* each that was asked for, once and in order */
-
-    sprintf(text, "r%u", (unsigned) ++c->receipts);
-
-    fuzz_check(c->receipts <= c->nreceipts);
-    fuzz_check(id->len == strlen(text)
-               && memcmp(id->data, text, id->len) == 0);
-}
-
-
-static void
-client_stomp(ngx_uint_t n, reference_ws_t *ws)
-{
-    client_t           *c;
-    reference_frame_t   f;
-
-    c = &clients[n];
-
-    if (ws->opcode == NGX_STOMP_WS_TEXT) {
-        fuzz_check(reference_utf8(ws->payload.data, ws->payload.len));
-    }
-
-    /* nothing follows an ERROR but the end */
-
-    fuzz_check(!c->error);
-
-    if (ws->payload.len == 1 && ws->payload.data[0] == '\n') {
-        fuzz_check(c->connected);
-        return;
-    }
-
-    fuzz_check(reference_frame(&f, ws->payload.data, ws->payload.len));
-
-    if (client_is(&f, "CONNECTED")) {
-        fuzz_check(!c->connected);
-        c->connected = 1;
-
-    } else if (client_is(&f, "MESSAGE")) {
-        fuzz_check(c->connected);
-        model_received(c->id, &ws->payload);
-
-    } else if (client_is(&f, "RECEIPT")) {
-        fuzz_check(c->connected);
-        client_receipt(n, &f);
-
-    } else {
-        fuzz_check(client_is(&f, "ERROR"));
-        fuzz_check(reference_header(&f, "message") != NULL);
-        fuzz_check(f.body.len != 0);
-        c->error = 1;
-    }
-}
-
-
-static void
-client_frames(ngx_uint_t n)
-{
-    size_t           len;
-    u_char          *p;
-    ngx_int_t        rc;
-    client_t        *c;
-    host_buf_t      *out;
-    reference_ws_t   ws;
-
-    c = &clients[n];
-    out = &host_clients[n].out;
-
-    p = out->data;
-    len = out->len;
-
-    while (len) {
-        rc = reference_ws(&ws, p, len);
-
-        if (rc == NGX_AGAIN) {
-            break;
-        }
-
-        fuzz_check(rc == NGX_OK);
-        fuzz_check(!c->closed);
-
-        switch (ws.opcode) {
-
-        case NGX_STOMP_WS_TEXT:
-        case NGX_STOMP_WS_BINARY:
-            client_stomp(n, &ws);
-            break;
-
-        case NGX_STOMP_WS_CLOSE:
-            fuzz_check(ws.payload.len != 1);
-            c->closed = 1;
-            break;
-
-        default:
-            fuzz_check(!c->error);
-        }
-
-        p += ws.len;
-        len -= ws.len;
-    }
-
-    host_buf_cut(out, p - out->data);
-}
-
-
-void
-client_receive(void)
-{
-    u_char      *end;
-    ngx_uint_t   n;
-    host_buf_t  *out;
-
-    for (n = 0; n < CLIENTS; n++) {
-        out = &host_clients[n].out;
-
-        if (!clients[n].upgraded) {
-            end = out->len ? memmem(out->data, out->len, "\r\n\r\n", 4) : NULL;
-
-            if (end == NULL) {
-                continue;
-            }
-
-            /* a worker that exits takes no sessions */
-
-            if (memcmp(out->data, "HTTP/1.1 101 ", 13) != 0) {
-                fuzz_check(memcmp(out->data, "HTTP/1.1 503 ", 13) == 0
-                           && ngx_exiting);
-                out->len = 0;
-                continue;
-            }
-
-            clients[n].upgraded = 1;
-            host_buf_cut(out, end + 4 - out->data);
-        }
-
-        client_frames(n);
-    }
-}
-
-
-void
-client_complete(ngx_uint_t n)
-{
-    client_t             *c;
-    ngx_stomp_session_t  *s;
-
-    c = &clients[n];
-    s = c->session;
-
-    if (s == NULL || s->dead || s->finished || s->paused) {
-        return;
-    }
-
-    fuzz_check(!c->error && !c->closed);
-    fuzz_check(s->pending == 0 && s->range.segment == NULL);
-    fuzz_check(host_clients[n].out.len == 0);
-    fuzz_check(c->connected == (s->state != NGX_STOMP_SESSION_NEW));
-
-    if (c->connected) {
-        model_complete(c->id);
-    }
-
-    if (c->connected && !c->wild) {
-        fuzz_check(c->receipts == c->nreceipts);
     }
 }

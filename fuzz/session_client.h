@@ -17,6 +17,17 @@
 
 #define CLIENTS           4
 #define CLIENT_RECEIPTS   512
+#define CLIENT_HELD       8
+
+
+/* an open transaction: the numbers and lengths of its bodies */
+
+typedef struct {
+    ngx_uint_t            nheld;
+    uint32_t              bodies[CLIENT_HELD];
+    size_t                lengths[CLIENT_HELD];
+    unsigned              open:1;
+} client_transaction_t;
 
 
 typedef struct {
@@ -28,6 +39,8 @@ typedef struct {
     ngx_uint_t            nreceipts;      /* asked for */
     unsigned              gone:1;         /* DISCONNECT */
     unsigned              wild:1;         /* octets that nobody understands */
+    unsigned              unsure:1;       /* what its transactions hold */
+    client_transaction_t  transactions[4];
 
     /* what it has received */
     ngx_uint_t            receipts;

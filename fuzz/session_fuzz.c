@@ -47,11 +47,15 @@ static const char  session_conf[] =
     "    stomp_max_subscriptions 10; stomp_max_output 24k;\n"
     "    stomp_output_timeout 7s; stomp_connect_timeout 5s;\n"
     "    stomp_heartbeat 4s 3s;\n"
+    "    stomp_max_transactions 2; stomp_max_transaction_frames 6;\n"
+    "    stomp_max_transaction_size 12k;\n"
     "    location /small0 { stomp_pass small; }\n"
     "    location /small1 { stomp_pass small; stomp_keep_request on;\n"
-    "        stomp_user u/v; }\n"
+    "                       stomp_user u/v;\n"
+    "                       stomp_message_rate 50 burst=12; }\n"
     "    location /large0 { stomp_pass large; }\n"
-    "    location /large1 { stomp_pass large; stomp_user u/v; }\n"
+    "    location /large1 { stomp_pass large; stomp_user u/v;\n"
+    "                       stomp_byte_rate 16k burst=20k; }\n"
     "}\n";
 
 

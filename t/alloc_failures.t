@@ -26,6 +26,7 @@ server {
     large_client_header_buffers 4 1k;
 
     location = /endpoint-websocket { stomp_pass chat; }
+    location = /limited { stomp_pass chat; stomp_message_rate 100000; }
     location = /stomp_status { stomp_status chat; }
     location /push { stomp_push chat; }
     location = /sync { return 200 '{}'; }

@@ -387,9 +387,13 @@ ngx_stomp_rate_resume(ngx_stomp_session_t *s)
         return;
     }
 
+    if (s->carry != NULL && ngx_stomp_session_input(s, NULL, 0) == NGX_BUSY) {
+        return;
+    }
+
     /* also a session that ends waits for its peer's end */
 
-    if (ngx_stomp_session_input(s, NULL, 0) != NGX_BUSY && !s->dead) {
+    if (!s->dead) {
         s->link->resume(s);
     }
 }

@@ -17,7 +17,10 @@
 #define conf     (&session_stub.conf)
 
 
-/* a session with rates, 0: none */
+static ngx_stomp_carry_t  rate_carry;
+
+
+/* a session with rates, 0: none; frames of it wait */
 
 static void
 rate_start(size_t messages, size_t message_burst, size_t bytes,
@@ -25,6 +28,7 @@ rate_start(size_t messages, size_t message_burst, size_t bytes,
 {
     session_stub_init();
 
+    session->carry = &rate_carry;
     conf->message_rate = messages;
     conf->message_burst = message_burst;
     conf->byte_rate = bytes;
@@ -293,12 +297,23 @@ test_end(void **state)
     assert_false(session->delayed);
     assert_int_equal(session_stub.resumed, 1);
 
-    /* frames that wait still: it does not read */
+    /* without frames that wait it only reads */
 
-    session_stub.input = NGX_BUSY;
+    assert_int_equal(session_stub.inputs, 1);
+    session->carry = NULL;
     ngx_stomp_rate_octets(session, 1024);
     session_stub_sleep(20000);
-    assert_int_equal(session_stub.resumed, 1);
+    assert_int_equal(session_stub.resumed, 2);
+    assert_int_equal(session_stub.inputs, 1);
+
+    /* frames that wait still: it does not read */
+
+    session->carry = &rate_carry;
+
+    session_stub.input = NGX_BUSY;
+    ngx_stomp_rate_octets(session, 2048);
+    session_stub_sleep(20000);
+    assert_int_equal(session_stub.resumed, 2);
 
     ngx_stomp_rate_octets(session, 64 * 1024);
     assert_true(session->delayed);

@@ -20,7 +20,8 @@ my $LARGE = 20_000;            # goes through a temporary file, and is split
 my $TOPIC = '/topic/a';
 
 # two forms of frames, in one of which headers are not escaped
-my %SUBSCRIBER = (a => { version => '1.2' }, b => { version => '1.0' });
+my %SUBSCRIBER = (a => { version => '1.2' },
+                  b => { version => '1.0', path => '/limited' });
 
 
 sub new {
@@ -63,6 +64,7 @@ sub run {
         [ 'SEND'        => sub { $self->by_send('small') } ],
         [ 'large SEND'  => sub { $self->by_send('x' x $LARGE) } ],
         [ 'odd SEND'    => sub { $self->by_odd_send } ],
+        [ 'COMMIT'      => sub { $self->by_commit } ],
         [ 'push'        => sub { $self->by_push('small') } ],
         [ 'large push'  => sub { $self->by_push('y' x $LARGE) } ],
         [ 'batch'       => sub { $self->by_batch } ],
@@ -100,7 +102,8 @@ sub open_client {
 sub try_client {
     my ($self, $name) = @_;
 
-    my $c = Test::Stomp::Client->new(port => $self->{t}->port);
+    my @path = map { $_ ? (path => $_) : () } $SUBSCRIBER{$name}{path};
+    my $c = Test::Stomp::Client->new(port => $self->{t}->port, @path);
 
     unless ($c->ws->connected) {
         my $status = $c->ws->status;
@@ -217,6 +220,22 @@ sub by_odd_send {
     $self->by_send('odd', receipt => 'r' x 600 . $self->{number},
                    headers => { 'a:b' => "c:\n" . 'd' x 1500 });
     return;
+}
+
+
+# A transaction of two messages; only the COMMIT is answered.
+
+sub by_commit {
+    my ($self) = @_;
+
+    my $c = $self->{client}{a} or return;
+    my @bodies = map { $self->body("held $_") } 1, 2;
+
+    $c->begin('t');
+    $c->send($TOPIC, $_, transaction => 't') for @bodies;
+    $c->commit('t', receipt => "t-$self->{number}", wait => 0);
+
+    return $self->published($self->outcome($c), @bodies);
 }
 
 
