@@ -48,7 +48,8 @@ UNIT_model = $(broker_unit) zone_model.c zone_content.c model_worker.c \
 # A part of session/ alone.
 UNIT_rate = session/ngx_stomp_rate.c session_stub.c
 UNIT_transaction = session/ngx_stomp_transaction.c \
-    session/ngx_stomp_publication.c proto/ngx_stomp_header.c \
+    session/ngx_stomp_publication.c session/ngx_stomp_user.c \
+    proto/ngx_stomp_header.c \
     proto/ngx_stomp_utf8.c session_stub.c
 
 # Some thousand forks, each ten times as slow with the address sanitizer,
