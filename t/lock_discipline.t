@@ -17,9 +17,9 @@ my @tests = split ' ', $ENV{STOMP_GUARD_TESTS}
 
 # what each of the mistakes that the guard can be told to make is told as
 my %seeds = (
-    read  => 'reserved of slot 255: read without the lock',
-    write => 'reserved of slot 255: written without the lock',
-    note  => 'reserved of slot 255: changed without a note',
+    read  => 'npatterns of slot 255: read without the lock',
+    write => 'npatterns of slot 255: written without the lock',
+    note  => 'npatterns of slot 255: changed without a note',
 );
 
 my $build = $ENV{STOMP_BUILD} // Test::Stomp::Nginx::root() . '/build';

@@ -216,14 +216,37 @@ ngx_stomp_broker_message_id(ngx_stomp_broker_t *b, u_char *buf,
 }
 
 
+void
+ngx_stomp_broker_topics(ngx_stomp_broker_conf_t *conf,
+    ngx_stomp_wildcard_topics_t *topics)
+{
+    topics->prefixes = &conf->topics;
+    topics->dotted = &conf->dotted;
+}
+
+
+ngx_int_t
+ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
+    ngx_stomp_wildcard_t *w, const char **error)
+{
+    ngx_stomp_wildcard_topics_t  topics;
+
+    ngx_stomp_broker_topics(conf, &topics);
+
+    return ngx_stomp_wildcard_parse(&topics, name, w, error);
+}
+
+
 ngx_int_t
 ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
     ngx_stomp_interest_t *in)
 {
     uint32_t                  hash;
+    const char               *error;
     ngx_uint_t                tries;
     ngx_stomp_zone_t         *zone;
     ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_wildcard_t      w;
     ngx_stomp_interest_sh_t  *sh;
 
     if (b->slot == NGX_STOMP_SLOT_NONE) {
@@ -232,13 +255,21 @@ ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
 
     zone = &b->zone;
     hash = ngx_stomp_dest_hash(zone, name);
+    in->pattern = (ngx_stomp_broker_wildcard(b->conf, name, &w, &error)
+                   == NGX_OK);
 
     for (tries = 0; tries < 2; tries++) {
 
         ngx_stomp_zone_lock(zone);
 
-        in->interest = ngx_stomp_interest_add_locked(zone, name, hash,
-                                                     b->slot);
+        if (in->pattern) {
+            in->interest = ngx_stomp_pattern_add_locked(zone, &w, hash,
+                                                        b->slot);
+        } else {
+            in->interest = ngx_stomp_interest_add_locked(zone, name, hash,
+                                                         b->slot);
+        }
+
         if (in->interest) {
             sh = ngx_stomp_zone_ptr(zone, in->interest);
             dest = ngx_stomp_zone_ptr(zone, sh->dest);
@@ -274,6 +305,25 @@ ngx_stomp_broker_unsubscribe(ngx_stomp_broker_t *b, uint32_t interest,
     ngx_stomp_interest_remove_locked(&b->zone, interest, count);
 
     ngx_stomp_broker_unlock(b);
+}
+
+
+void
+ngx_stomp_broker_match_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_stomp_match_t *m)
+{
+    ngx_stomp_wildcard_topics_t  topics;
+
+    ngx_stomp_broker_topics(b->conf, &topics);
+    ngx_memzero(m, sizeof(ngx_stomp_match_t));
+
+    while (ngx_stomp_match_locked(&b->zone, &topics, p, m) == NGX_AGAIN) {
+
+        /* a long search leaves the lock to others between its slices */
+
+        ngx_stomp_broker_unlock(b);
+        ngx_stomp_zone_lock(&b->zone);
+    }
 }
 
 
@@ -421,6 +471,8 @@ ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b)
                 break;
             }
         }
+
+        ngx_stomp_match_trim_locked(zone, NGX_STOMP_MATCH_TRIM);
 
         limbo = (zone->sh->arena.limbo != 0);
 
@@ -596,7 +648,8 @@ ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest)
     in = ngx_stomp_zone_ptr(&b->zone, interest);
     dest = ngx_stomp_zone_ptr(&b->zone, in->dest);
 
-    last = dest->last;
+    last = (dest->kind == NGX_STOMP_KIND_PATTERN) ? b->zone.sh->matched
+                                                  : dest->last;
 
     ngx_stomp_broker_unlock(b);
 
@@ -607,15 +660,41 @@ ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest)
 uint32_t
 ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
 {
-    uint32_t              hash, n;
-    ngx_stomp_dest_sh_t  *dest;
+    uint32_t                  n, kind;
+    const char               *error;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_match_t         m;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_wildcard_t      w;
+    ngx_stomp_publication_t   p;
 
-    hash = ngx_stomp_dest_hash(&b->zone, name);
+    if (name->len > NGX_STOMP_DESTINATION_MAX) {
+        return 0;
+    }
 
-    ngx_stomp_zone_lock(&b->zone);
+    zone = &b->zone;
 
-    dest = ngx_stomp_dest_lookup_locked(&b->zone, name, hash);
-    n = (dest != NULL) ? dest->subscribers : 0;
+    ngx_memzero(&p, sizeof(ngx_stomp_publication_t));
+    p.destination = *name;
+    p.hash = ngx_stomp_dest_hash(zone, name);
+
+    kind = (ngx_stomp_broker_wildcard(b->conf, name, &w, &error) == NGX_OK)
+           ? NGX_STOMP_KIND_PATTERN : NGX_STOMP_KIND_TOPIC;
+
+    ngx_stomp_zone_lock(zone);
+
+    n = 0;
+
+    if (kind == NGX_STOMP_KIND_TOPIC && zone->sh->npatterns) {
+        ngx_stomp_broker_match_locked(b, &p, &m);
+        n = ngx_stomp_match_subscribers_locked(zone, &m);
+    }
+
+    dest = ngx_stomp_dest_find_locked(zone, name, p.hash, kind);
+
+    if (dest != NULL) {
+        n += dest->subscribers;
+    }
 
     ngx_stomp_broker_unlock(b);
 

@@ -13,6 +13,7 @@
 #include <ngx_stomp_dest.h>
 #include <ngx_stomp_message.h>
 #include <ngx_stomp_slot.h>
+#include <ngx_stomp_wildcard.h>
 
 
 /*
@@ -41,6 +42,7 @@ typedef struct ngx_stomp_users_s   ngx_stomp_users_t;
 typedef struct {
     ngx_str_t             name;
     ngx_array_t           topics;          /* of ngx_str_t, prefixes */
+    ngx_array_t           dotted;          /* of ngx_str_t, topics of words */
     ngx_array_t           access;          /* of ngx_stomp_access_rule_t */
     ngx_stomp_users_t    *users;           /* NULL: anybody may connect */
     size_t                zone_size;
@@ -111,6 +113,7 @@ typedef struct {
     uint64_t                    destination;   /* its id */
     uint64_t                    from;      /* deliver what is newer */
     uint32_t                    interest;  /* private */
+    unsigned                    pattern:1; /* the destination is one */
 } ngx_stomp_interest_t;
 
 
@@ -194,8 +197,8 @@ u_char *ngx_stomp_broker_message_id(ngx_stomp_broker_t *b, u_char *buf,
     uint64_t sequence);
 
 /*
- * Counts one subscription of this worker to a destination, whose name has
- * 1..NGX_STOMP_DESTINATION_MAX octets.
+ * Counts one subscription of this worker to a destination or a pattern of
+ * destinations, whose name has 1..NGX_STOMP_DESTINATION_MAX octets.
  * NGX_OK: *in is filled;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot.
  */
 ngx_int_t ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
@@ -233,10 +236,23 @@ ngx_int_t ngx_stomp_broker_drain(ngx_stomp_broker_t *b);
  */
 ngx_int_t ngx_stomp_broker_reap(ngx_stomp_broker_t *b);
 
-/* Returns the number of the last message to an interest's destination. */
+/*
+ * Returns the number of the last message to an interest's destination; of a
+ * pattern: of the last message to any pattern.
+ */
 uint64_t ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest);
 
-/* Returns the number of subscriptions to a destination, on all workers. */
+/*
+ * Reads a name as ngx_stomp_wildcard_parse() does, with the topics of a
+ * broker.
+ */
+ngx_int_t ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf,
+    ngx_str_t *name, ngx_stomp_wildcard_t *w, const char **error);
+
+/*
+ * Returns the number of subscriptions that hear a destination, on all workers,
+ * or that a pattern has.
+ */
 uint32_t ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name);
 
 /* Fills in all of stat. */

@@ -10,6 +10,7 @@
 
 #include <ngx_stomp_broker.h>
 #include <ngx_stomp_inbox.h>
+#include <ngx_stomp_match.h>
 #include <ngx_stomp_reap.h>
 #include <ngx_stomp_wake.h>
 
@@ -20,6 +21,18 @@
 /* messages that a round of the inbox delivers */
 #define NGX_STOMP_DRAIN_MAX  64
 
+
+/* The topics of a broker, for who looks for patterns. */
+void ngx_stomp_broker_topics(ngx_stomp_broker_conf_t *conf,
+    ngx_stomp_wildcard_topics_t *topics);
+
+/*
+ * Fills m with what a publication, whose hash is set, matches.  The lock is
+ * held, with nothing changed yet; it may be released and taken again.  m is
+ * valid until the next unlock.
+ */
+void ngx_stomp_broker_match_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_stomp_match_t *m);
 
 /* Releases the lock; logs then what could not be logged before. */
 void ngx_stomp_broker_unlock(ngx_stomp_broker_t *b);

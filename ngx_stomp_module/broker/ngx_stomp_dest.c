@@ -8,11 +8,10 @@
 #include <ngx_core.h>
 #include <ngx_stomp_dest.h>
 #include <ngx_stomp_hash.h>
+#include <ngx_stomp_match.h>
 
 
-static ngx_stomp_dest_sh_t *ngx_stomp_dest_create_locked(
-    ngx_stomp_zone_t *zone, ngx_str_t *name, uint32_t hash);
-static void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
+static void ngx_stomp_dest_unused_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest);
 
 
@@ -31,6 +30,14 @@ ngx_stomp_dest_sh_t *
 ngx_stomp_dest_lookup_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
     uint32_t hash)
 {
+    return ngx_stomp_dest_find_locked(zone, name, hash, NGX_STOMP_KIND_TOPIC);
+}
+
+
+ngx_stomp_dest_sh_t *
+ngx_stomp_dest_find_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
+    uint32_t hash, uint32_t kind)
+{
     uint32_t              offset;
     ngx_stomp_dest_sh_t  *dest;
 
@@ -41,6 +48,7 @@ ngx_stomp_dest_lookup_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
 
         if (dest->hash == hash
             && dest->len == name->len
+            && dest->kind == kind
             && ngx_memcmp(dest->name, name->data, name->len) == 0)
         {
             return dest;
@@ -53,9 +61,9 @@ ngx_stomp_dest_lookup_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
 }
 
 
-static ngx_stomp_dest_sh_t *
+ngx_stomp_dest_sh_t *
 ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
-    uint32_t hash)
+    uint32_t hash, uint32_t kind)
 {
     uint32_t              offset, *bucket;
     ngx_stomp_dest_sh_t  *dest;
@@ -75,7 +83,8 @@ ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
     dest->last = 0;
     dest->interests = 0;
     dest->subscribers = 0;
-    dest->kind = NGX_STOMP_KIND_TOPIC;
+    dest->kind = kind;
+    dest->match = 0;
     dest->len = (uint32_t) name->len;
     ngx_memcpy(dest->name, name->data, name->len);
 
@@ -91,20 +100,31 @@ uint32_t
 ngx_stomp_interest_add_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
     uint32_t hash, ngx_uint_t slot)
 {
-    uint32_t                  offset;
-    ngx_stomp_dest_sh_t      *dest;
-    ngx_stomp_slot_sh_t      *owner;
-    ngx_stomp_interest_sh_t  *in, *first;
+    ngx_stomp_dest_sh_t  *dest;
 
-    owner = &zone->sh->slots[slot];
     dest = ngx_stomp_dest_lookup_locked(zone, name, hash);
 
     if (dest == NULL) {
-        dest = ngx_stomp_dest_create_locked(zone, name, hash);
+        dest = ngx_stomp_dest_create_locked(zone, name, hash,
+                                            NGX_STOMP_KIND_TOPIC);
         if (dest == NULL) {
             return 0;
         }
     }
+
+    return ngx_stomp_dest_interest_locked(zone, dest, slot);
+}
+
+
+uint32_t
+ngx_stomp_dest_interest_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_dest_sh_t *dest, ngx_uint_t slot)
+{
+    uint32_t                  offset;
+    ngx_stomp_slot_sh_t      *owner;
+    ngx_stomp_interest_sh_t  *in, *first;
+
+    owner = &zone->sh->slots[slot];
 
     /* at most one for each slot */
 
@@ -144,6 +164,11 @@ ngx_stomp_interest_add_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
 
     ngx_stomp_set(zone, &dest->interests, offset);
     ngx_stomp_set(zone, &owner->interests, offset);
+
+    if (dest->kind == NGX_STOMP_KIND_PATTERN) {
+        ngx_stomp_set(zone, &owner->npatterns, owner->npatterns + 1);
+        ngx_stomp_pattern_changed_locked(zone);
+    }
 
 count:
 
@@ -202,13 +227,42 @@ ngx_stomp_interest_remove_locked(ngx_stomp_zone_t *zone, uint32_t interest,
 
     ngx_stomp_free_locked(zone, interest);
 
+    if (dest->kind == NGX_STOMP_KIND_PATTERN) {
+        ngx_stomp_set(zone, &owner->npatterns, owner->npatterns - 1);
+        ngx_stomp_pattern_changed_locked(zone);
+    }
+
     if (dest->interests == 0) {
-        ngx_stomp_dest_free_locked(zone, dest);
+        ngx_stomp_dest_unused_locked(zone, dest);
     }
 }
 
 
+/* a name that patterns hear keeps what is known of it, and its id */
+
 static void
+ngx_stomp_dest_unused_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
+{
+    ngx_stomp_match_sh_t  *match;
+
+    if (dest->kind == NGX_STOMP_KIND_PATTERN) {
+        ngx_stomp_pattern_unlink_locked(zone, dest);
+
+    } else if (dest->match) {
+        match = ngx_stomp_zone_ptr(zone, dest->match);
+
+        if (match->n == 0) {
+            ngx_stomp_match_drop_locked(zone, dest);
+        }
+
+        return;
+    }
+
+    ngx_stomp_dest_free_locked(zone, dest);
+}
+
+
+void
 ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
 {
     uint32_t              offset, *link;

@@ -17,8 +17,9 @@
 
 
 /*
- * A destination lives from its first subscription to its last; its id is never
- * used again.  In the zone: lock of the zone; referred to by its bucket.
+ * A destination lives from its first subscription to its last, and as long as
+ * the patterns that match it are known; its id is never used again.  In the
+ * zone: lock of the zone; referred to by its bucket.
  */
 
 typedef struct {
@@ -29,12 +30,15 @@ typedef struct {
     uint32_t    interests;
     uint32_t    subscribers;
     uint32_t    kind;            /* of NGX_STOMP_KIND_* */
+    uint32_t    match;           /* a topic's: the patterns that match; */
+                                 /* a pattern's: its entry in the index */
     uint32_t    len;
     u_char      name[1];
 } ngx_stomp_dest_sh_t;
 
 
-#define NGX_STOMP_KIND_TOPIC  0
+#define NGX_STOMP_KIND_TOPIC    0
+#define NGX_STOMP_KIND_PATTERN  1
 
 
 /* one worker's share of a destination; on the lists of both */
@@ -53,9 +57,32 @@ typedef struct {
 /* Returns the hash of a name; without the lock. */
 uint32_t ngx_stomp_dest_hash(ngx_stomp_zone_t *zone, ngx_str_t *name);
 
-/* Returns the destination or NULL.  The lock is held. */
+/* Returns the topic or NULL.  The lock is held. */
 ngx_stomp_dest_sh_t *ngx_stomp_dest_lookup_locked(ngx_stomp_zone_t *zone,
     ngx_str_t *name, uint32_t hash);
+
+/* Returns the destination of a kind or NULL.  The lock is held. */
+ngx_stomp_dest_sh_t *ngx_stomp_dest_find_locked(ngx_stomp_zone_t *zone,
+    ngx_str_t *name, uint32_t hash, uint32_t kind);
+
+/*
+ * Creates a destination, which isn't there, without interests.  The lock is
+ * held.  Returns it, or NULL if the zone is full.
+ */
+ngx_stomp_dest_sh_t *ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone,
+    ngx_str_t *name, uint32_t hash, uint32_t kind);
+
+/* Frees a destination without interests and match.  The lock is held. */
+void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_dest_sh_t *dest);
+
+/*
+ * Adds one subscription of a slot to a destination.  The lock is held.
+ * Returns the offset of the interest, or 0 if the zone is full: the caller
+ * rolls the section back.
+ */
+uint32_t ngx_stomp_dest_interest_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_dest_sh_t *dest, ngx_uint_t slot);
 
 /*
  * Adds one subscription of a slot to a destination, which is created if it is
@@ -68,7 +95,8 @@ uint32_t ngx_stomp_interest_add_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
 
 /*
  * Takes count subscriptions from an interest; the last one frees it, and the
- * destination with its last interest.  The lock is held.
+ * destination with its last interest, unless the patterns that match it are
+ * known.  The lock is held.
  */
 void ngx_stomp_interest_remove_locked(ngx_stomp_zone_t *zone, uint32_t interest,
     uint32_t count);

@@ -67,6 +67,7 @@ typedef struct {
 
     /* private */
     uint32_t    hash;
+    uint32_t    matched;         /* subscriptions of patterns */
     unsigned    wanted:1;
 } ngx_stomp_publication_t;
 

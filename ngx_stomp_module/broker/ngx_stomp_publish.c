@@ -9,8 +9,9 @@
 #include <ngx_stomp_broker_private.h>
 
 
-/* publications that one section looks up */
+/* publications that one section looks up; those whose match it notes */
 #define NGX_STOMP_PROBE_MAX    256
+#define NGX_STOMP_PROBE_MATCH  16
 
 /* notes in the undo log: for a message's destination, for a delivery */
 #define NGX_STOMP_NOTES_DEST   2
@@ -22,6 +23,7 @@
 
 typedef struct {
     ngx_uint_t    n;
+    uint64_t      last;          /* number of the section's last message */
     uint16_t      slots[NGX_STOMP_SLOTS_MAX];
     uint32_t      seen[NGX_STOMP_SLOTS_MAX / 32];
 } ngx_stomp_audience_t;
@@ -37,9 +39,11 @@ static ngx_int_t ngx_stomp_publish_fill(ngx_stomp_broker_t *b,
     ngx_stomp_batch_t *batch);
 static ngx_int_t ngx_stomp_publish_link(ngx_stomp_broker_t *b,
     ngx_stomp_batch_t *batch);
-static ngx_stomp_dest_sh_t *ngx_stomp_publish_dest_locked(
-    ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
-    ngx_stomp_audience_t *audience);
+static ngx_int_t ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_stomp_match_t *m,
+    ngx_stomp_audience_t *audience, uint64_t *id);
+static void ngx_stomp_publish_match_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_match_t *m, ngx_stomp_audience_t *audience);
 static void ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b,
     ngx_uint_t n);
 static ngx_int_t ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
@@ -100,8 +104,9 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 {
     uint32_t                  own;
     ngx_int_t                 rc;
+    uint64_t                  id;
     ngx_stomp_zone_t         *zone;
-    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_match_t         match;
     ngx_stomp_audience_t      audience;
     ngx_stomp_message_sh_t   *message;
     ngx_stomp_delivery_sh_t   what;
@@ -114,16 +119,23 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     ngx_stomp_zone_lock(zone);
 
+    if (zone->sh->npatterns) {
+        ngx_stomp_broker_match_locked(b, p, &match);
+        p->matched = ngx_stomp_match_subscribers_locked(zone, &match);
+    }
+
     ngx_stomp_broker_release_locked(b);
 
     p->sequence = zone->sh->sequence + 1;
     p->subscribers = 0;
+    audience.last = p->sequence;
 
     ngx_stomp_publish_count_locked(b, 1);
 
-    dest = ngx_stomp_publish_dest_locked(b, p, &audience);
-
-    if (dest == NULL) {
+    if (ngx_stomp_publish_dest_locked(b, p, zone->sh->npatterns ? &match : NULL,
+                                      &audience, &id)
+        != NGX_OK)
+    {
         ngx_stomp_broker_unlock(b);
         return NGX_OK;
     }
@@ -135,7 +147,7 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     message = ngx_stomp_zone_ptr(zone, what.message);
     message->sequence = p->sequence;
-    message->destination = dest->id;
+    message->destination = id;
 
     what.count = 1;
     what.bytes = ngx_stomp_arena_size(ngx_stomp_message_size(p));
@@ -169,13 +181,15 @@ full:
 
 
 /*
- * Adds the workers that want a numbered publication to the audience.
- * Returns its destination, or NULL if nobody listens.
+ * Adds the workers that want a numbered publication to the audience; match is
+ * NULL if there is no pattern.  NGX_OK: *id is its destination's, or 0 if it
+ * has none;  NGX_DECLINED: nobody listens.
  */
 
-static ngx_stomp_dest_sh_t *
+static ngx_int_t
 ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
-    ngx_stomp_publication_t *p, ngx_stomp_audience_t *audience)
+    ngx_stomp_publication_t *p, ngx_stomp_match_t *match,
+    ngx_stomp_audience_t *audience, uint64_t *id)
 {
     uint32_t                  offset, *word, bit;
     ngx_stomp_zone_t         *zone;
@@ -186,11 +200,21 @@ ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
 
     dest = ngx_stomp_dest_lookup_locked(zone, &p->destination, p->hash);
 
-    if (dest == NULL) {
-        return NULL;
+    *id = (dest != NULL) ? dest->id : 0;
+
+    if (match != NULL && match->n) {
+        p->subscribers = p->matched;
+        ngx_stomp_publish_match_locked(b, match, audience);
+
+    } else if (dest == NULL) {
+        return NGX_DECLINED;
     }
 
-    p->subscribers = dest->subscribers;
+    if (dest == NULL || dest->interests == 0) {
+        return audience->n ? NGX_OK : NGX_DECLINED;
+    }
+
+    p->subscribers += dest->subscribers;
 
     ngx_stomp_set64(zone, &dest->last, p->sequence);
 
@@ -206,7 +230,34 @@ ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
         }
     }
 
-    return dest;
+    return NGX_OK;
+}
+
+
+static void
+ngx_stomp_publish_match_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_match_t *m, ngx_stomp_audience_t *audience)
+{
+    uint32_t              i, bits, bit;
+    ngx_stomp_zone_sh_t  *sh;
+
+    sh = b->zone.sh;
+
+    for (i = 0; i < NGX_STOMP_SLOTS_MAX / 32; i++) {
+
+        bits = m->slots[i] & ~audience->seen[i];
+        audience->seen[i] |= bits;
+
+        while (bits) {
+            bit = (uint32_t) __builtin_ctz(bits);
+            bits &= bits - 1;
+            audience->slots[audience->n++] = (uint16_t) (i * 32 + bit);
+        }
+    }
+
+    if (sh->matched != audience->last) {
+        ngx_stomp_set64(&b->zone, &sh->matched, audience->last);
+    }
 }
 
 
@@ -344,22 +395,40 @@ static void
 ngx_stomp_publish_probe(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
     ngx_uint_t n)
 {
-    ngx_uint_t         i, last;
-    ngx_stomp_zone_t  *zone;
+    ngx_uint_t            i, last, stored;
+    ngx_stomp_zone_t     *zone;
+    ngx_stomp_match_t     match;
+    ngx_stomp_dest_sh_t  *dest;
 
     zone = &b->zone;
 
     for (i = 0; i < n; /* void */) {
 
         last = ngx_min(n, i + NGX_STOMP_PROBE_MAX);
+        stored = 0;
 
         ngx_stomp_zone_lock(zone);
 
-        for ( /* void */ ; i < last; i++) {
-            p[i].wanted = (ngx_stomp_dest_lookup_locked(zone,
-                                                        &p[i].destination,
-                                                        p[i].hash)
-                           != NULL);
+        for ( /* void */ ; i < last && stored < NGX_STOMP_PROBE_MATCH; i++) {
+
+            p[i].matched = 0;
+            p[i].wanted = 0;
+
+            if (zone->sh->npatterns) {
+                ngx_stomp_broker_match_locked(b, &p[i], &match);
+
+                p[i].matched = ngx_stomp_match_subscribers_locked(zone,
+                                                                  &match);
+                p[i].wanted = (match.n != 0);
+                stored += (match.sections != 0);
+            }
+
+            dest = ngx_stomp_dest_lookup_locked(zone, &p[i].destination,
+                                                p[i].hash);
+
+            if (dest != NULL && dest->interests) {
+                p[i].wanted = 1;
+            }
         }
 
         ngx_stomp_broker_unlock(b);
@@ -395,9 +464,9 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 {
     uint32_t                  own, offset;
     ngx_int_t                 rc;
-    ngx_uint_t                i;
+    ngx_uint_t                i, patterns;
     ngx_stomp_zone_t         *zone;
-    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_match_t         match;
     ngx_stomp_slot_sh_t      *slot;
     ngx_stomp_audience_t      audience;
     ngx_stomp_message_sh_t   *message;
@@ -416,6 +485,9 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 
     ngx_stomp_broker_release_locked(b);
 
+    patterns = (zone->sh->npatterns != 0);
+    audience.last = zone->sh->sequence + batch->n;
+
     offset = batch->head;
     what.last = 0;
 
@@ -432,11 +504,20 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
             continue;
         }
 
-        dest = ngx_stomp_publish_dest_locked(b, p, &audience);
-
         message = ngx_stomp_zone_ptr(zone, offset);
         message->sequence = p->sequence;
-        message->destination = (dest != NULL) ? dest->id : 0;
+
+        if (patterns) {
+            ngx_stomp_match_known_locked(zone,
+                              ngx_stomp_dest_lookup_locked(zone,
+                                                           &p->destination,
+                                                           p->hash),
+                              &match);
+        }
+
+        (void) ngx_stomp_publish_dest_locked(b, p, patterns ? &match : NULL,
+                                             &audience,
+                                             &message->destination);
 
         what.last = p->sequence;
         offset = message->sibling;

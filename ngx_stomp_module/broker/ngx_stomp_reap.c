@@ -133,6 +133,13 @@ ngx_stomp_broker_reap(ngx_stomp_broker_t *b)
 
     ngx_stomp_zone_lock(zone);
 
+    /* nobody asks any more what patterns match */
+
+    if (zone->sh->npatterns == 0 && zone->sh->matches) {
+        ngx_stomp_match_trim_locked(zone, NGX_STOMP_MATCH_TRIM);
+        rc = NGX_AGAIN;
+    }
+
     for (i = 0; i < n; i++) {
         slot = &zone->sh->slots[i];
 

@@ -49,6 +49,8 @@
 #define NGX_STOMP_PAGE_SHIFT     12
 #define NGX_STOMP_PAGE_SIZE      (1 << NGX_STOMP_PAGE_SHIFT)
 #define NGX_STOMP_CLASSES        11
+#define NGX_STOMP_DEPTHS         65     /* words before a wildcard, and none */
+#define NGX_STOMP_PATTERN_BUCKETS  1024
 #define NGX_STOMP_ZONE_MIN       (1024 * 1024)
 #define NGX_STOMP_ZONE_MAX       0xfff00000U
 
@@ -92,7 +94,7 @@ typedef struct {
     uint32_t                 sessions;
     uint32_t                 nsessions;
     uint32_t                 nsubscriptions;
-    uint32_t                 reserved;
+    uint32_t                 npatterns;     /* interests in patterns */
     uint64_t                 drained;       /* last sequence number taken */
 } ngx_stomp_slot_sh_t;
 
@@ -150,9 +152,18 @@ typedef struct {
     uint32_t                 first_page;
     uint32_t                 undo_count;
 
+    uint64_t                 generation;    /* of the patterns */
+    uint64_t                 matched;       /* last number that one heard */
+    uint32_t                 npatterns;
+    uint32_t                 matches;       /* oldest first */
+    uint32_t                 matches_tail;
+    uint32_t                 match_bytes;
+
     ngx_stomp_arena_sh_t     arena;
     ngx_stomp_counters_sh_t  counters;
     ngx_stomp_slot_sh_t      slots[NGX_STOMP_SLOTS_MAX];
+    uint32_t                 depths[NGX_STOMP_DEPTHS];       /* patterns */
+    uint32_t                 patterns[NGX_STOMP_PATTERN_BUCKETS];
     ngx_stomp_undo_t         undo[NGX_STOMP_UNDO_MAX];
 } ngx_stomp_zone_sh_t;
 

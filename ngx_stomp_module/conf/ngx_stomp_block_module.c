@@ -243,6 +243,8 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     bcf->max_sessions = NGX_CONF_UNSET;
 
     if (ngx_array_init(&bcf->topics, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_array_init(&bcf->dotted, cf->pool, 1, sizeof(ngx_str_t))
+           != NGX_OK
         || ngx_array_init(&bcf->access, cf->pool, 4,
                           sizeof(ngx_stomp_access_rule_t))
            != NGX_OK)
@@ -433,14 +435,30 @@ ngx_stomp_block_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_stomp_block_topic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                *value, *topic;
-    ngx_uint_t                i;
+    ngx_str_t                *value, *topic, *dotted;
+    ngx_uint_t                i, n, dots;
     ngx_stomp_broker_conf_t  *bcf;
 
     bcf = conf;
     value = cf->args->elts;
+    n = cf->args->nelts;
+    dots = 0;
 
-    for (i = 1; i < cf->args->nelts; i++) {
+    if (ngx_strncmp(value[n - 1].data, "separator=", 10) == 0) {
+
+        n--;
+        dots = (ngx_strcmp(&value[n].data[10], ".") == 0);
+
+        if (n == 1 || (!dots && ngx_strcmp(&value[n].data[10], "/") != 0)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", write for example "
+                               "\"topic /topic/ separator=.;\", or "
+                               "\"separator=/\"", &value[n]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    for (i = 1; i < n; i++) {
 
         if (value[i].len == 0
             || value[i].data[0] != '/'
@@ -468,6 +486,15 @@ ngx_stomp_block_topic(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         *topic = value[i];
+
+        if (dots) {
+            dotted = ngx_array_push(&bcf->dotted);
+            if (dotted == NULL) {
+                return NGX_CONF_ERROR;
+            }
+
+            *dotted = value[i];
+        }
     }
 
     return NGX_CONF_OK;

@@ -254,7 +254,7 @@ ngx_http_stomp_batch_finish(ngx_http_stomp_batch_t *batch)
     ngx_http_stomp_batch_string(&destination, batch->destination->valuestring);
     ngx_http_stomp_batch_string(&body, batch->body->valuestring);
 
-    error = ngx_stomp_destination_check(batch->slcf->push, &destination);
+    error = ngx_stomp_destination_check_send(batch->slcf->push, &destination);
 
     if (error != NULL) {
         destination.len = ngx_min(destination.len, 256);

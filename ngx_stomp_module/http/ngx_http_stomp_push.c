@@ -372,7 +372,9 @@ ngx_http_stomp_push_destination(ngx_http_request_t *r, ngx_str_t *destination)
         destination->len = r->uri.len - n;
     }
 
-    error = ngx_stomp_destination_check(slcf->push, destination);
+    error = (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+            ? ngx_stomp_destination_check(slcf->push, destination)
+            : ngx_stomp_destination_check_send(slcf->push, destination);
 
     if (error == NULL) {
         state = 0;

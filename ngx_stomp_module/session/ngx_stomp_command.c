@@ -237,7 +237,10 @@ ngx_stomp_command_destination(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NULL;
     }
 
-    error = ngx_stomp_destination_check(s->hub->broker->conf, destination);
+    error = (frame->command == NGX_STOMP_CMD_SEND)
+            ? ngx_stomp_destination_check_send(s->hub->broker->conf,
+                                               destination)
+            : ngx_stomp_destination_check(s->hub->broker->conf, destination);
 
     if (error != NULL) {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,

@@ -13,6 +13,7 @@
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_slow.h>
 #include <ngx_stomp_wheel.h>
+#include <ngx_stomp_wild.h>
 #include <ngx_stomp_ws.h>
 
 
@@ -48,6 +49,12 @@ static void ngx_stomp_group_free(ngx_stomp_hub_t *hub,
 static ngx_int_t ngx_stomp_group_add(ngx_stomp_group_t *group,
     ngx_stomp_session_t *s, ngx_stomp_sub_t *sub, ngx_log_t *log);
 static void ngx_stomp_fanout_missed(ngx_stomp_group_t *group, uint64_t last);
+static void ngx_stomp_fanout_encode(ngx_stomp_hub_t *hub,
+    ngx_stomp_message_t *m, ngx_stomp_local_t *local,
+    ngx_stomp_local_t **patterns, ngx_uint_t n);
+static void ngx_stomp_fanout_local(ngx_stomp_hub_t *hub,
+    ngx_stomp_local_t *local, ngx_stomp_message_t *m, ngx_stomp_encoded_t *e,
+    ngx_int_t rc);
 static void ngx_stomp_fanout_group(ngx_stomp_hub_t *hub,
     ngx_stomp_group_t *group, ngx_stomp_message_t *m,
     ngx_stomp_encoded_t *e);
@@ -261,9 +268,15 @@ ngx_stomp_local_create(ngx_stomp_hub_t *hub, ngx_stomp_interest_t *in,
     local->n = 0;
     local->ngroups = 0;
     local->groups = NULL;
+    local->wild = NULL;
     local->first.form = NULL;
     local->name_len = (uint32_t) name->len;
     ngx_memcpy(local->name, name->data, name->len);
+
+    if (in->pattern && ngx_stomp_wild_add(hub, local) != NGX_OK) {
+        ngx_free(local);
+        return NULL;
+    }
 
     *bucket = local;
     hub->nlocals++;
@@ -319,6 +332,10 @@ ngx_stomp_local_free(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local)
 
     *next = local->next;
     hub->nlocals--;
+
+    if (local->wild != NULL) {
+        ngx_stomp_wild_remove(hub, local);
+    }
 
     ngx_free(local);
 }
@@ -536,39 +553,87 @@ ngx_stomp_group_add(ngx_stomp_group_t *group, ngx_stomp_session_t *s,
 void
 ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
 {
-    ngx_int_t             rc;
-    ngx_uint_t            split;
+    ngx_uint_t            i, n;
     ngx_stomp_hub_t      *hub;
+    ngx_stomp_local_t    *local, **patterns;
     ngx_stomp_group_t    *group;
-    ngx_stomp_local_t    *local;
-    ngx_stomp_encoded_t   e;
 
     hub = data;
 
     local = ngx_stomp_local_lookup(hub, m->destination);
+    patterns = NULL;
+    n = 0;
 
-    if (local == NULL) {
-        return;
+    if (hub->wild != NULL
+        && ngx_stomp_wild_match(hub, m, &patterns, &n) != NGX_OK)
+    {
+        for (i = 0; i < n; i++) {
+            for (group = patterns[i]->groups; group; group = group->next) {
+                ngx_stomp_fanout_lost(hub, group, m);
+            }
+        }
+
+        n = 0;
     }
 
-    split = (local->ngroups >= NGX_STOMP_SPLIT_FORMS
-             || (local->ngroups > 1 && m->body >= NGX_STOMP_SPLIT_BODY));
+    if (local != NULL || n) {
+        ngx_stomp_fanout_encode(hub, m, local, patterns, n);
+    }
+}
+
+
+/* for a destination's subscriptions here, if any, and those of n patterns */
+
+static void
+ngx_stomp_fanout_encode(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m,
+    ngx_stomp_local_t *local, ngx_stomp_local_t **patterns, ngx_uint_t n)
+{
+    ngx_int_t             rc;
+    ngx_uint_t            i, split;
+    ngx_stomp_encoded_t   e;
+
+    split = (local != NULL) ? local->ngroups : 0;
+
+    for (i = 0; i < n; i++) {
+        split += patterns[i]->ngroups;
+    }
+
+    split = (split >= NGX_STOMP_SPLIT_FORMS
+             || (split > 1 && m->body >= NGX_STOMP_SPLIT_BODY));
 
     rc = ngx_stomp_form_message(hub, m, split, &e);
+
+    if (local != NULL) {
+        ngx_stomp_fanout_local(hub, local, m, &e, rc);
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_stomp_fanout_local(hub, patterns[i], m, &e, rc);
+    }
+
+    ngx_stomp_form_done(&e);
+}
+
+
+/* rc: NGX_OK if the message could be read */
+
+static void
+ngx_stomp_fanout_local(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
+    ngx_stomp_message_t *m, ngx_stomp_encoded_t *e, ngx_int_t rc)
+{
+    ngx_stomp_group_t  *group;
 
     for (group = local->groups; group; group = group->next) {
 
         if (rc == NGX_OK
-            && ngx_stomp_form_encode(hub, group->form, m, &e) == NGX_OK)
+            && ngx_stomp_form_encode(hub, group->form, m, e) == NGX_OK)
         {
-            ngx_stomp_fanout_group(hub, group, m, &e);
+            ngx_stomp_fanout_group(hub, group, m, e);
 
         } else {
             ngx_stomp_fanout_lost(hub, group, m);
         }
     }
-
-    ngx_stomp_form_done(&e);
 }
 
 

@@ -46,6 +46,7 @@ struct ngx_stomp_local_s {
     uint32_t                ngroups;
     uint32_t                name_len;
     ngx_stomp_group_t      *groups;
+    ngx_stomp_wild_entry_t *wild;           /* NULL: not a pattern */
     ngx_stomp_group_t       first;          /* mostly the only one */
     u_char                  name[1];
 };

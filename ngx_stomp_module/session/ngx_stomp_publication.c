@@ -36,8 +36,10 @@ static ngx_str_t  ngx_stomp_reserved[] = {
 const char *
 ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
 {
-    ngx_str_t   *topic;
-    ngx_uint_t   i;
+    ngx_str_t             *topic;
+    ngx_uint_t             i;
+    const char            *error;
+    ngx_stomp_wildcard_t   w;
 
     if (name->len == 0) {
         return "the destination is empty";
@@ -57,7 +59,11 @@ ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
         if (name->len > topic[i].len
             && ngx_memcmp(name->data, topic[i].data, topic[i].len) == 0)
         {
-            return NULL;
+            error = NULL;
+
+            (void) ngx_stomp_broker_wildcard(conf, name, &w, &error);
+
+            return error;
         }
     }
 
@@ -80,6 +86,26 @@ ngx_stomp_destination_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
     ngx_stomp_user_key(buf, &key);
 
     return ngx_stomp_broker_subscribers(b, &key);
+}
+
+
+const char *
+ngx_stomp_destination_check_send(ngx_stomp_broker_conf_t *conf,
+    ngx_str_t *name)
+{
+    const char            *error;
+    ngx_stomp_wildcard_t   w;
+
+    error = ngx_stomp_destination_check(conf, name);
+
+    if (error == NULL
+        && ngx_stomp_broker_wildcard(conf, name, &w, &error) == NGX_OK)
+    {
+        error = "the destination has wildcards, which only subscriptions can "
+                "have";
+    }
+
+    return error;
 }
 
 

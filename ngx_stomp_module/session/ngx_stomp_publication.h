@@ -17,10 +17,14 @@
 
 
 /*
- * Returns NULL if messages may be sent and subscribed to by that name, or a
- * sentence for the client that says what is wrong with it.
+ * Returns NULL if that name may be subscribed to, or a sentence for the client
+ * that says what is wrong with it.
  */
 const char *ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf,
+    ngx_str_t *name);
+
+/* The same for a name that messages are sent to: not a pattern. */
+const char *ngx_stomp_destination_check_send(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name);
 
 /*

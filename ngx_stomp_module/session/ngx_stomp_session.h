@@ -29,6 +29,8 @@ typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
 typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
 typedef struct ngx_stomp_user_s     ngx_stomp_user_t;
 typedef struct ngx_stomp_extra_s    ngx_stomp_extra_t;
+typedef struct ngx_stomp_wild_s     ngx_stomp_wild_t;
+typedef struct ngx_stomp_wild_entry_s  ngx_stomp_wild_entry_t;
 
 
 /*
@@ -290,6 +292,8 @@ struct ngx_stomp_hub_s {
     ngx_stomp_local_t         **locals;         /* by destination id */
     uint32_t                    nlocals;
     uint32_t                    locals_size;
+
+    ngx_stomp_wild_t           *wild;           /* NULL: no patterns */
 
     ngx_stomp_group_t         **groups;         /* by destination and form */
     uint32_t                    ngroups;

@@ -20,6 +20,9 @@ static void fixture_deliver(void *data, ngx_stomp_message_t *m);
 static void fixture_overrun(void *data, uint64_t drained);
 
 
+static ngx_str_t  fixture_topic = ngx_string("/");
+
+
 void
 fixture_init(broker_fixture_t *f, size_t size, ngx_uint_t nslots)
 {
@@ -45,6 +48,8 @@ fixture_init(broker_fixture_t *f, size_t size, ngx_uint_t nslots)
     f->conf.inbox_size = size / 8;
     f->conf.zone_addr = f->addr;
     f->conf.mutex = &f->mutex;
+    f->conf.topics.elts = &fixture_topic;
+    f->conf.topics.nelts = 1;
 
     fixture_reset(f);
 }

@@ -15,7 +15,8 @@ ngx_stomp_broker_t    crash_b[CRASH_SLOTS];
 u_char                crash_body[64 * 1024];
 
 const char           *crash_names[MODEL_DESTS] = {
-    "/all", "/own", "/others", "/third", "/none", CRASH_NEW
+    "/all", "/own", "/others", "/third", "/none", CRASH_NEW, "/p/*", "/p/**",
+    "/p/1", "/p/2", "/p/1/2"
 };
 
 static uint32_t       crash_interest;
@@ -80,6 +81,52 @@ crash_prepare(void)
     crash_subscribe(1, "/others");
     crash_subscribe(2, "/others");
     crash_subscribe(3, "/third");
+}
+
+
+/* patterns of 1 to 3, and a name that is known to match them */
+
+static void
+crash_prepare_patterns(void)
+{
+    crash_prepare();
+
+    crash_subscribe(1, "/p/*");
+    crash_subscribe(2, "/p/*");
+    crash_subscribe(2, "/p/**");
+
+    (void) crash_publish(1, "/p/1", 10);
+    (void) crash_publish(1, "/all", 10);
+
+    crash_subscribe(3, "/p/1/2");
+}
+
+
+static void
+crash_prepare_stale(void)
+{
+    crash_prepare_patterns();
+
+    crash_subscribe(3, "/p/*");
+}
+
+
+/* names are known, and nobody listens */
+
+static void
+crash_prepare_known(void)
+{
+    uint32_t  pattern;
+
+    crash_prepare();
+    crash_subscribe(3, "/p/**");
+
+    pattern = crash_interest;
+
+    (void) crash_publish(1, "/p/1", 10);
+    (void) crash_publish(1, "/p/2", 10);
+
+    ngx_stomp_broker_unsubscribe(&crash_b[3], pattern, 1);
 }
 
 
@@ -230,6 +277,20 @@ crash_run_subscribe_own(void)
 
 
 static void
+crash_run_subscribe_pattern(void)
+{
+    crash_subscribe(0, "/p/*");
+}
+
+
+static void
+crash_run_subscribe_known(void)
+{
+    crash_subscribe(0, "/p/1");
+}
+
+
+static void
 crash_run_subscribe_others(void)
 {
     crash_subscribe(0, "/others");
@@ -372,6 +433,60 @@ crash_run_publish_batch(void)
 }
 
 
+static ngx_uint_t
+crash_publications_known(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/p/1", crash_body, 100);
+
+    return 1;
+}
+
+
+static void
+crash_run_publish_known(void)
+{
+    crash_run_publish(crash_publications_known);
+}
+
+
+static ngx_uint_t
+crash_publications_unknown(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/p/2", crash_body, 100);
+
+    return 1;
+}
+
+
+static void
+crash_run_publish_unknown(void)
+{
+    crash_run_publish(crash_publications_unknown);
+}
+
+
+static ngx_uint_t
+crash_publications_matched(ngx_stomp_publication_t *p)
+{
+    ngx_uint_t          i;
+    static const char  *names[] = { "/p/2", "/none", "/p/1", "/all",
+                                    "/p/1/2" };
+
+    for (i = 0; i < 10; i++) {
+        p[i] = fixture_publication(names[i % 5], crash_body, i * 150);
+    }
+
+    return 10;
+}
+
+
+static void
+crash_run_publish_matched(void)
+{
+    crash_run_publish(crash_publications_matched);
+}
+
+
 static void
 crash_run_drain(void)
 {
@@ -442,6 +557,21 @@ crash_operation_t  crash_operations[] = {
     { "subscribe, others'", crash_prepare, crash_run_subscribe_others,
       { .kind = MODEL_SUBSCRIBE, .name = "/others" },
       NULL },
+    { "subscribe, pattern, new", crash_prepare, crash_run_subscribe_pattern,
+      { .kind = MODEL_SUBSCRIBE, .name = "/p/*" },
+      NULL },
+    { "subscribe, pattern, others'", crash_prepare_patterns,
+      crash_run_subscribe_pattern,
+      { .kind = MODEL_SUBSCRIBE, .name = "/p/*" },
+      NULL },
+    { "subscribe, name is known", crash_prepare_patterns,
+      crash_run_subscribe_known,
+      { .kind = MODEL_SUBSCRIBE, .name = "/p/1" },
+      NULL },
+    { "unsubscribe, pattern", crash_prepare_stale, crash_run_unsubscribe,
+      { .kind = MODEL_UNSUBSCRIBE, .worker = 3, .name = "/p/*",
+        .count = 1 },
+      NULL },
     { "unsubscribe, last", crash_prepare, crash_run_unsubscribe,
       { .kind = MODEL_UNSUBSCRIBE, .worker = 3, .name = "/third",
         .count = 1 },
@@ -470,6 +600,25 @@ crash_operation_t  crash_operations[] = {
     { "publish, batch", crash_prepare_hand, crash_run_publish_batch,
       { .kind = MODEL_PUBLISH },
       crash_publications_batch },
+    { "publish, pattern", crash_prepare_patterns, crash_run_publish_known,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_known },
+    { "publish, pattern, new name", crash_prepare_patterns,
+      crash_run_publish_unknown,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_unknown },
+    { "publish, pattern, another", crash_prepare_stale,
+      crash_run_publish_known,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_known },
+    { "publish, pattern, nobody", crash_prepare_stale,
+      crash_run_publish_none,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_none },
+    { "publish, pattern, batch", crash_prepare_stale,
+      crash_run_publish_matched,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_matched },
     { "publish, full", crash_prepare_full, crash_run_publish_others,
       { .kind = MODEL_PUBLISH, .path = MODEL_REFUSED },
       crash_publications_others },
@@ -491,6 +640,15 @@ crash_operation_t  crash_operations[] = {
       NULL },
     { "reclaim", crash_prepare_overrun, crash_run_reclaim,
       { .kind = MODEL_RECLAIM },
+      NULL },
+    { "reclaim, patterns", crash_prepare_stale, crash_run_reclaim,
+      { .kind = MODEL_RECLAIM },
+      NULL },
+    { "reap, patterns", crash_prepare_stale, crash_run_reap,
+      { .kind = MODEL_REAP, .dead = CRASH_DEAD, .repeat = 1 },
+      NULL },
+    { "reap, known names", crash_prepare_known, crash_run_reap,
+      { .kind = MODEL_REAP, .dead = CRASH_DEAD, .repeat = 1 },
       NULL },
     { "session add", crash_prepare_sessions, crash_run_session_add,
       { .kind = MODEL_SESSION_ADD, .session = 4 },

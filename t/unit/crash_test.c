@@ -258,6 +258,15 @@ crash_reap_all(const char *name, ngx_uint_t n)
         } while (again);
     }
 
+    /* and with the patterns what is known of names, on a worker's tick */
+
+    do {
+        ngx_stomp_zone_lock(&crash.zone);
+        again = (crash.zone.sh->npatterns == 0 && crash.zone.sh->matches);
+        ngx_stomp_match_trim_locked(&crash.zone, again);
+        ngx_stomp_zone_unlock(&crash.zone);
+    } while (again);
+
     if (fixture_used(&crash) != 0) {
         fail_msg("%s, store %zu: %zu octets are lost", name, (size_t) n,
                  fixture_used(&crash));

@@ -278,7 +278,7 @@ static void
 guard_seed_late(void)
 {
     guard_lock_once();
-    crash.zone.sh->slots[2].reserved = 1;
+    crash.zone.sh->slots[2].npatterns = 1;
 }
 
 
@@ -286,7 +286,7 @@ static void
 guard_seed_no_note(void)
 {
     ngx_stomp_zone_lock(&crash.zone);
-    crash.zone.sh->slots[2].reserved = 1;
+    crash.zone.sh->slots[2].npatterns = 1;
     ngx_stomp_zone_unlock(&crash.zone);
 }
 
@@ -359,9 +359,9 @@ static guard_seed_t  guard_seeds[] = {
     { guard_seed_constant, guard_test_deliver,
       "epoch+0 of the header: written without the lock" },
     { guard_seed_late, guard_test_deliver,
-      "reserved of slot 2: written without the lock" },
+      "npatterns of slot 2: written without the lock" },
     { guard_seed_no_note, guard_test_deliver,
-      "reserved of slot 2: changed without a note" },
+      "npatterns of slot 2: changed without a note" },
     { guard_seed_late_note, guard_test_deliver,
       "octet 32 of an object of 48: changed without a note" },
     { guard_seed_object, guard_test_deliver,

@@ -60,9 +60,17 @@ static const guard_field_t  guard_headers[] = {
     guard_header(descriptors, GUARD_CONST),
     guard_header(first_page, GUARD_CONST),
     guard_header(undo_count, GUARD_LOCKED),
+    guard_header(generation, GUARD_LOCKED),
+    guard_header(matched, GUARD_LOCKED),
+    guard_header(npatterns, GUARD_LOCKED),
+    guard_header(matches, GUARD_LOCKED),
+    guard_header(matches_tail, GUARD_LOCKED),
+    guard_header(match_bytes, GUARD_LOCKED),
     guard_header(arena, GUARD_LOCKED),
     guard_header(counters, GUARD_LOCKED),
     guard_header(slots, GUARD_LOCKED),
+    guard_header(depths, GUARD_LOCKED),
+    guard_header(patterns, GUARD_LOCKED),
     guard_header(undo, GUARD_LOCKED),
     { NULL, 0, 0, 0 }
 };
@@ -84,7 +92,7 @@ static const guard_field_t  guard_slots[] = {
     guard_slot(sessions),
     guard_slot(nsessions),
     guard_slot(nsubscriptions),
-    guard_slot(reserved),
+    guard_slot(npatterns),
     guard_slot(drained),
     { NULL, 0, 0, 0 }
 };

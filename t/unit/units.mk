@@ -31,9 +31,12 @@ broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
     broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
     broker/ngx_stomp_message.c broker/ngx_stomp_inbox.c \
     broker/ngx_stomp_publish.c broker/ngx_stomp_reap.c \
-    broker/ngx_stomp_broker.c ngx_broker_stub.c broker_fixture.c zone_check.c \
-    zone_pages.c zone_digest.c
+    broker/ngx_stomp_broker.c broker/ngx_stomp_wildcard.c \
+    broker/ngx_stomp_match.c ngx_broker_stub.c broker_fixture.c zone_check.c \
+    zone_pages.c zone_patterns.c zone_digest.c
 
+UNIT_wildcard = broker/ngx_stomp_wildcard.c ngx_stub.c unit_guard.c
+UNIT_match = $(broker_unit)
 UNIT_arena = $(broker_unit)
 UNIT_slot = $(broker_unit)
 UNIT_broker = $(broker_unit)

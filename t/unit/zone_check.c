@@ -49,7 +49,9 @@ zone_check(ngx_stomp_zone_t *zone)
     rc = zone_check_pages(&w)
          && zone_check_page_lists(&w)
          && zone_check_limbo(&w)
-         && zone_check_dests(&w);
+         && zone_check_dests(&w)
+         && zone_check_patterns(&w)
+         && zone_check_matches(&w);
 
     for (i = 0; rc && i < NGX_STOMP_SLOTS_MAX; i++) {
         rc = zone_check_slot(&w, i);
@@ -167,6 +169,7 @@ zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest, uint32_t offset,
 
         if (d->id == dest->id
             || (d->len == dest->len
+                && d->kind == dest->kind
                 && memcmp(d->name, dest->name, d->len) == 0))
         {
             return zone_fail(w, "destinations at %u and %u are the same",
@@ -190,7 +193,9 @@ zone_check_dest_interests(zone_walk_t *w, ngx_stomp_dest_sh_t *dest,
     prev = 0;
     count = 0;
 
-    if (dest->interests == 0) {
+    if (dest->interests == 0
+        && (dest->match == 0 || dest->kind == NGX_STOMP_KIND_PATTERN))
+    {
         return zone_fail(w, "destination at %u has no interest", offset);
     }
 
@@ -268,7 +273,7 @@ zone_check_slot_free(zone_walk_t *w, uint32_t n)
     if (slot->pid || slot->awake || slot->overrun || slot->inbox
         || slot->inbox_tail || slot->inbox_count || slot->inbox_bytes
         || slot->inhand || slot->building || slot->interests || slot->sessions
-        || slot->nsessions || slot->nsubscriptions)
+        || slot->nsessions || slot->nsubscriptions || slot->npatterns)
     {
         return zone_fail(w, "slot %u is free and has something", n);
     }
@@ -281,11 +286,13 @@ static int
 zone_check_slot_interests(zone_walk_t *w, uint32_t n)
 {
     u_char                   *mark;
-    uint32_t                  i, prev, count;
+    uint32_t                  i, prev, count, patterns;
+    ngx_stomp_dest_sh_t      *dest;
     ngx_stomp_interest_sh_t  *in;
 
     prev = 0;
     count = 0;
+    patterns = 0;
 
     for (i = w->sh->slots[n].interests; i; i = in->slot_next) {
 
@@ -308,9 +315,17 @@ zone_check_slot_interests(zone_walk_t *w, uint32_t n)
                              i, n);
         }
 
+        dest = ngx_stomp_zone_ptr(w->zone, in->dest);
+        patterns += (dest->kind == NGX_STOMP_KIND_PATTERN);
+
         count += in->count;
         prev = i;
         w->interests--;
+    }
+
+    if (patterns != w->sh->slots[n].npatterns) {
+        return zone_fail(w, "slot %u counts %u patterns, has %u", n,
+                         w->sh->slots[n].npatterns, patterns);
     }
 
     if (count != w->sh->slots[n].nsubscriptions) {

@@ -6,6 +6,7 @@
 
 #include <zone_check.h>
 #include <zone_model.h>
+#include <ngx_stomp_match.h>
 #include <stdio.h>
 #include <stdarg.h>
 
@@ -27,11 +28,12 @@ const char *
 zone_content(ngx_stomp_zone_t *zone, const char **names, zone_model_t *content,
     uint32_t *building)
 {
-    uint32_t              i, offset;
-    ngx_uint_t            n;
-    const char           *error;
-    ngx_stomp_dest_sh_t  *dest;
-    ngx_stomp_zone_sh_t  *sh;
+    uint32_t               i, offset;
+    ngx_uint_t             n;
+    const char            *error;
+    ngx_stomp_dest_sh_t   *dest;
+    ngx_stomp_zone_sh_t   *sh;
+    ngx_stomp_match_sh_t  *match;
 
     sh = zone->sh;
 
@@ -42,6 +44,7 @@ zone_content(ngx_stomp_zone_t *zone, const char **names, zone_model_t *content,
     content->sequence = sh->sequence;
     content->destination = sh->destination;
     content->published = sh->counters.published;
+    content->matched = sh->matched;
 
     for (i = 0; i < sh->nbuckets; i++) {
         for (offset = zone->buckets[i]; offset; offset = dest->next) {
@@ -51,6 +54,15 @@ zone_content(ngx_stomp_zone_t *zone, const char **names, zone_model_t *content,
 
             content->dests[n].id = dest->id;
             content->dests[n].last = dest->last;
+
+            if (dest->kind == NGX_STOMP_KIND_TOPIC && dest->match) {
+                match = ngx_stomp_zone_ptr(zone, dest->match);
+
+                content->dests[n].known = 1;
+                content->dests[n].matched = match->n;
+                content->dests[n].fresh = (match->generation
+                                           == sh->generation);
+            }
         }
     }
 
@@ -201,6 +213,12 @@ model_diff(zone_model_t *got, zone_model_t *want)
                              (long long) want->published);
     }
 
+    if (got->matched != want->matched) {
+        return model_differs("a pattern has heard %llu, not %llu",
+                             (long long) got->matched,
+                             (long long) want->matched);
+    }
+
     if (got->destination != want->destination) {
         return model_differs("last destination made is %llu, not %llu",
                              (long long) got->destination,
@@ -215,7 +233,19 @@ model_diff(zone_model_t *got, zone_model_t *want)
                                  model_subscribers(want, i));
         }
 
-        if (model_subscribers(want, i)
+        if (got->dests[i].known != want->dests[i].known
+            || (want->dests[i].known
+                && (got->dests[i].matched != want->dests[i].matched
+                    || got->dests[i].fresh != want->dests[i].fresh)))
+        {
+            return model_differs("%s: known %u, %u, %u, not %u, %u, %u",
+                                 want->names[i], got->dests[i].known,
+                                 got->dests[i].matched, got->dests[i].fresh,
+                                 want->dests[i].known, want->dests[i].matched,
+                                 want->dests[i].fresh);
+        }
+
+        if (model_exists(want, i)
             && (got->dests[i].id != want->dests[i].id
                 || got->dests[i].last != want->dests[i].last))
         {

@@ -29,6 +29,10 @@ zone_digest(ngx_stomp_zone_t *zone)
     hash = zone_hash(hash, &sh->destination, 8);
     hash = zone_hash(hash, &sh->ndestinations, 4);
     hash = zone_hash(hash, &sh->counters.published, 8);
+    hash = zone_hash(hash, &sh->generation, 8);
+    hash = zone_hash(hash, &sh->matched, 8);
+    hash = zone_hash(hash, &sh->npatterns, 4);
+    hash = zone_hash(hash, &sh->match_bytes, 4);
 
     for (i = 0; i < sh->nbuckets; i++) {
         for (offset = zone->buckets[i]; offset; offset = dest->next) {
@@ -36,6 +40,7 @@ zone_digest(ngx_stomp_zone_t *zone)
 
             hash = zone_hash(hash, &dest->id, 16);
             hash = zone_hash(hash, &dest->subscribers, 4);
+            hash = zone_hash(hash, &dest->kind, 4);
             hash = zone_hash(hash, dest->name, dest->len);
         }
     }

@@ -15,21 +15,29 @@
 #define MODEL_PAGE            4096
 #define MODEL_HEAD            56
 #define MODEL_CHUNK           8
+#define MODEL_TRIM            64
 
 
 static ngx_int_t model_step(zone_model_t *m, model_op_t *op, model_see_pt see);
 static void model_subscribe(zone_model_t *m, model_op_t *op);
 static void model_unsubscribe(zone_model_t *m, model_op_t *op);
-static void model_publish(zone_model_t *m, model_op_t *op);
+static void model_publish(zone_model_t *m, model_op_t *op, model_see_pt see);
+static void model_match(zone_model_t *m, ngx_uint_t dest);
+static uint32_t model_patterns(zone_model_t *m);
+static ngx_uint_t model_is_pattern(zone_model_t *m, ngx_uint_t dest);
+static ngx_uint_t model_matches(const char *pattern, const char *name);
+static void model_less(zone_model_t *m, ngx_uint_t slot, ngx_uint_t dest,
+    uint32_t count);
+static void model_changed(zone_model_t *m);
+static ngx_uint_t model_forget(zone_model_t *m);
 static void model_push(zone_model_t *m, model_op_t *op, ngx_uint_t slot,
     model_delivery_t *what);
 static void model_take(model_op_t *op, model_slot_t *slot, ngx_uint_t n);
 static ngx_int_t model_drain(zone_model_t *m, model_op_t *op);
 static void model_reclaim(zone_model_t *m, model_op_t *op, model_see_pt see);
 static ngx_int_t model_reap(zone_model_t *m, model_op_t *op, model_see_pt see);
-static ngx_int_t model_reap_slice(model_slot_t *slot);
-static void model_reap_all(zone_model_t *m, model_slot_t *slot,
-    model_see_pt see);
+static ngx_int_t model_reap_slice(zone_model_t *m, ngx_uint_t n);
+static void model_reap_all(zone_model_t *m, ngx_uint_t n, model_see_pt see);
 static void model_session_remove(model_slot_t *slot, uint64_t id);
 static ngx_uint_t model_release(model_list_t *list, ngx_uint_t n);
 static uint32_t model_object(size_t size);
@@ -75,14 +83,14 @@ model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
     switch (op->kind) {
 
     case MODEL_ATTACH:
-        model_reap_all(m, own, see);
+        model_reap_all(m, op->worker, see);
         own->state = NGX_STOMP_SLOT_LIVE;
         own->generation = op->generation;
         own->drained = m->sequence;
         break;
 
     case MODEL_DETACH:
-        model_reap_all(m, own, see);
+        model_reap_all(m, op->worker, see);
         break;
 
     case MODEL_SUBSCRIBE:
@@ -94,7 +102,7 @@ model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
         break;
 
     case MODEL_PUBLISH:
-        model_publish(m, op);
+        model_publish(m, op, see);
         break;
 
     case MODEL_DRAIN:
@@ -164,9 +172,13 @@ model_subscribe(zone_model_t *m, model_op_t *op)
 
     dest = model_dest(m, op->name, strlen(op->name));
 
-    if (model_subscribers(m, dest) == 0) {
+    if (!model_exists(m, dest)) {
         m->dests[dest].id = ++m->destination;
         m->dests[dest].last = 0;
+    }
+
+    if (model_is_pattern(m, dest) && m->slots[op->worker].counts[dest] == 0) {
+        model_changed(m);
     }
 
     m->slots[op->worker].counts[dest]++;
@@ -180,22 +192,183 @@ model_unsubscribe(zone_model_t *m, model_op_t *op)
 
     dest = model_dest(m, op->name, strlen(op->name));
 
-    m->slots[op->worker].counts[dest] -= op->count;
+    model_less(m, op->worker, dest, op->count);
+}
+
+
+ngx_uint_t
+model_exists(zone_model_t *m, ngx_uint_t dest)
+{
+    return (m->dests[dest].known || model_subscribers(m, dest) != 0);
+}
+
+
+static ngx_uint_t
+model_is_pattern(zone_model_t *m, ngx_uint_t dest)
+{
+    return (m->names[dest] && strchr(m->names[dest], '*') != NULL);
+}
+
+
+/* patterns that have a subscription */
+
+static uint32_t
+model_patterns(zone_model_t *m)
+{
+    uint32_t    n;
+    ngx_uint_t  i;
+
+    for (i = 0, n = 0; i < MODEL_DESTS; i++) {
+        n += (model_is_pattern(m, i) && model_subscribers(m, i) != 0);
+    }
+
+    return n;
+}
+
+
+/* segment for segment: as it is written in the documents, not for speed */
+
+static ngx_uint_t
+model_matches(const char *pattern, const char *name)
+{
+    size_t  p, n;
+
+    if (strcmp(pattern, "/**") == 0) {
+        return 1;
+    }
+
+    if (*pattern == '\0' || *name == '\0') {
+        return (*pattern == *name);
+    }
+
+    p = 1 + strcspn(pattern + 1, "/");
+    n = 1 + strcspn(name + 1, "/");
+
+    if (p == 2 && pattern[1] == '*') {
+        return n > 1 && model_matches(pattern + p, name + n);
+    }
+
+    return p == n && memcmp(pattern, name, n) == 0
+           && model_matches(pattern + p, name + n);
+}
+
+
+/*
+ * Subscriptions of a worker end.  What is known of a name stays, if patterns
+ * have heard it.
+ */
+
+static void
+model_less(zone_model_t *m, ngx_uint_t slot, ngx_uint_t dest, uint32_t count)
+{
+    if (count == 0) {
+        return;
+    }
+
+    m->slots[slot].counts[dest] -= count;
+
+    if (model_is_pattern(m, dest) && m->slots[slot].counts[dest] == 0) {
+        model_changed(m);
+    }
+
+    if (model_subscribers(m, dest) == 0 && m->dests[dest].matched == 0) {
+        m->dests[dest].known = 0;
+    }
 }
 
 
 static void
-model_publish(zone_model_t *m, model_op_t *op)
+model_changed(zone_model_t *m)
 {
-    uint64_t                  hash;
-    ngx_uint_t                i, slot, dest, audience[MODEL_SLOTS];
+    ngx_uint_t  i;
+
+    for (i = 0; i < MODEL_DESTS; i++) {
+        m->dests[i].fresh = 0;
+    }
+}
+
+
+/* returns how many names were known */
+
+static ngx_uint_t
+model_forget(zone_model_t *m)
+{
+    ngx_uint_t  i, n;
+
+    for (i = 0, n = 0; i < MODEL_DESTS; i++) {
+        n += m->dests[i].known;
+        m->dests[i].known = 0;
+        m->dests[i].fresh = 0;
+        m->dests[i].matched = 0;
+    }
+
+    return n;
+}
+
+
+/* finds out what a name matches, if that isn't known any more */
+
+static void
+model_match(zone_model_t *m, ngx_uint_t dest)
+{
+    uint32_t       n;
+    ngx_uint_t     i;
+    model_dest_t  *d;
+
+    d = &m->dests[dest];
+
+    if (d->known && d->fresh) {
+        return;
+    }
+
+    for (i = 0, n = 0; i < MODEL_DESTS; i++) {
+        n += (model_is_pattern(m, i)
+              && model_subscribers(m, i) != 0
+              && model_matches(m->names[i], m->names[dest]));
+    }
+
+    if (n == 0 && model_subscribers(m, dest) == 0) {
+        d->known = 0;
+        d->fresh = 0;
+        d->matched = 0;
+        return;
+    }
+
+    if (!model_exists(m, dest)) {
+        d->id = ++m->destination;
+        d->last = 0;
+    }
+
+    d->known = 1;
+    d->fresh = 1;
+    d->matched = n;
+}
+
+
+static void
+model_publish(zone_model_t *m, model_op_t *op, model_see_pt see)
+{
+    uint64_t                  hash, last;
+    ngx_uint_t                i, n, slot, dest, audience[MODEL_SLOTS];
     model_delivery_t          what;
     ngx_stomp_publication_t  *p;
 
     memset(&what, 0, sizeof(model_delivery_t));
     memset(audience, 0, sizeof(audience));
 
+    if (model_patterns(m)) {
+        for (i = 0; i < op->n; i++) {
+            p = &op->p[i];
+            model_match(m, model_dest(m, p->destination.data,
+                                      p->destination.len));
+        }
+
+        see(m);
+    }
+
     (void) model_release(&m->slots[op->worker].inhand, MODEL_DRAIN_MESSAGES);
+
+    last = m->sequence + op->n;
 
     for (i = 0; i < op->n; i++) {
         p = &op->p[i];
@@ -205,11 +378,32 @@ model_publish(zone_model_t *m, model_op_t *op)
         p->subscribers = model_subscribers(m, dest);
         m->published++;
 
+        if (p->subscribers) {
+            m->dests[dest].last = p->sequence;
+        }
+
+        for (n = 0; n < MODEL_DESTS; n++) {
+
+            if (n != dest
+                && !(model_is_pattern(m, n)
+                     && model_matches(m->names[n], m->names[dest])))
+            {
+                continue;
+            }
+
+            if (n != dest && model_subscribers(m, n)) {
+                p->subscribers += model_subscribers(m, n);
+                m->matched = last;
+            }
+
+            for (slot = 0; slot < MODEL_SLOTS; slot++) {
+                audience[slot] |= (m->slots[slot].counts[n] != 0);
+            }
+        }
+
         if (p->subscribers == 0) {
             continue;
         }
-
-        m->dests[dest].last = p->sequence;
 
         hash = model_hash(0, p->headers.data, p->headers.len);
         hash = model_hash(hash, p->body.data, p->body.len);
@@ -220,10 +414,6 @@ model_publish(zone_model_t *m, model_op_t *op)
         what.content += model_message_hash(p->sequence, m->dests[dest].id,
                                            p->flags, p->headers.len,
                                            p->body.len, hash);
-
-        for (slot = 0; slot < MODEL_SLOTS; slot++) {
-            audience[slot] |= (m->slots[slot].counts[dest] != 0);
-        }
     }
 
     for (slot = 0; slot < MODEL_SLOTS; slot++) {
@@ -354,6 +544,8 @@ model_reclaim(zone_model_t *m, model_op_t *op, model_see_pt see)
             }
         }
 
+        n += model_forget(m);
+
         see(m);
 
     } while (n);
@@ -370,13 +562,20 @@ model_reap(zone_model_t *m, model_op_t *op, model_see_pt see)
 
     rc = NGX_OK;
 
+    /* nobody asks for it any more */
+
+    if (model_patterns(m) == 0 && model_forget(m)) {
+        rc = NGX_AGAIN;
+        see(m);
+    }
+
     for (i = 0; i < MODEL_SLOTS; i++) {
 
         if (i == op->worker || !(op->dead & (1U << i))) {
             continue;
         }
 
-        if (model_reap_slice(&m->slots[i]) == NGX_AGAIN) {
+        if (model_reap_slice(m, i) == NGX_AGAIN) {
             rc = NGX_AGAIN;
         }
 
@@ -388,9 +587,12 @@ model_reap(zone_model_t *m, model_op_t *op, model_see_pt see)
 
 
 static ngx_int_t
-model_reap_slice(model_slot_t *slot)
+model_reap_slice(zone_model_t *m, ngx_uint_t number)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t     i, n;
+    model_slot_t  *slot;
+
+    slot = &m->slots[number];
 
     if (slot->state == NGX_STOMP_SLOT_FREE) {
         return NGX_OK;
@@ -412,7 +614,7 @@ model_reap_slice(model_slot_t *slot)
 
     for (i = 0, n = 0; i < MODEL_DESTS; i++) {
         n += slot->counts[i];
-        slot->counts[i] = 0;
+        model_less(m, number, i, slot->counts[i]);
     }
 
     if (n) {
@@ -433,9 +635,9 @@ model_reap_slice(model_slot_t *slot)
 
 
 static void
-model_reap_all(zone_model_t *m, model_slot_t *slot, model_see_pt see)
+model_reap_all(zone_model_t *m, ngx_uint_t n, model_see_pt see)
 {
-    while (model_reap_slice(slot) == NGX_AGAIN) {
+    while (model_reap_slice(m, n) == NGX_AGAIN) {
         see(m);
     }
 }

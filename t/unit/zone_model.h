@@ -55,11 +55,14 @@ typedef struct {
 } model_slot_t;
 
 
-/* exists as long as it has a subscription */
+/* exists as long as it has a subscription, or its patterns are known */
 
 typedef struct {
     uint64_t                   id;
     uint64_t                   last;
+    uint32_t                   known;
+    uint32_t                   matched;     /* patterns; if known */
+    uint32_t                   fresh;       /* and none has changed since */
 } model_dest_t;
 
 
@@ -69,6 +72,7 @@ typedef struct {
     uint64_t                   sequence;
     uint64_t                   destination;
     uint64_t                   published;
+    uint64_t                   matched;     /* last that a pattern heard */
     model_dest_t               dests[MODEL_DESTS];
     model_slot_t               slots[MODEL_SLOTS];
 } zone_model_t;
@@ -137,6 +141,9 @@ void model_apply(zone_model_t *m, model_op_t *op, model_see_pt see);
 
 /* Returns the subscriptions to a destination. */
 uint32_t model_subscribers(zone_model_t *m, ngx_uint_t dest);
+
+/* Returns 1 if a destination is there. */
+ngx_uint_t model_exists(zone_model_t *m, ngx_uint_t dest);
 
 /* Returns the number of a destination. */
 ngx_uint_t model_dest(zone_model_t *m, const void *name, size_t len);

@@ -38,7 +38,9 @@ enum {
     ZONE_SESSION,
     ZONE_DELIVERY,
     ZONE_MESSAGE,
-    ZONE_CHUNK
+    ZONE_CHUNK,
+    ZONE_PATTERN,
+    ZONE_MATCH
 };
 
 
@@ -66,6 +68,13 @@ int zone_mark(zone_walk_t *w, uint32_t offset, uint32_t size, u_char kind,
 /* Check the descriptors of pages, and their lists; return 1 or 0. */
 int zone_check_pages(zone_walk_t *w);
 int zone_check_page_lists(zone_walk_t *w);
+
+/*
+ * Check the patterns, and what is known of the names that match them, once
+ * the destinations were reached; return 1 or 0.
+ */
+int zone_check_patterns(zone_walk_t *w);
+int zone_check_matches(zone_walk_t *w);
 
 
 #endif /* _ZONE_WALK_H_INCLUDED_ */
