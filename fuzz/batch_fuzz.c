@@ -344,6 +344,7 @@ batch_read(u_char *p, size_t len)
         if (batch_object(&j, batch_member, m) != NGX_OK
             || m->body.data == NULL || m->destination.len <= 7
             || m->destination.len > 1024
+            || memchr(m->destination.data, '*', m->destination.len) != NULL
             || memcmp(m->destination.data, "/topic/", 7) != 0)
         {
             return NGX_ERROR;

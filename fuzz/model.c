@@ -7,6 +7,7 @@
 #include <model.h>
 #include <reference.h>
 #include <ngx_stomp_fanout.h>
+#include <ngx_stomp_pattern.h>
 #include <stdio.h>
 
 
@@ -190,7 +191,10 @@ __wrap_ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s,
 }
 
 
-/* the next message that a subscription is to get, or NULL */
+/*
+ * The next message that a subscription is to get, or NULL.  Patterns of the
+ * configuration are the same as those of topics, but found in another way.
+ */
 
 static model_publication_t *
 model_next(model_subscription_t *sub)
@@ -203,10 +207,7 @@ model_next(model_subscription_t *sub)
 
         if (p->sequence > sub->last
             && (sub->sub != NULL || p->sequence <= sub->end)
-            && p->destination.len == sub->destination.len
-            && memcmp(p->destination.data, sub->destination.data,
-                      sub->destination.len)
-               == 0)
+            && ngx_stomp_pattern_match(&sub->destination, &p->destination))
         {
             return p;
         }

@@ -315,7 +315,7 @@ client_subscribe(ngx_uint_t n, fuzz_input_t *in)
 
     order = fuzz_octet(in);
     i = fuzz_octet(in);
-    name = client_destination(order);
+    name = client_listened(order);
     id = client_subscription(i);
 
     client_begin(&f, n, "SUBSCRIBE");
@@ -342,7 +342,7 @@ client_unsubscribe(ngx_uint_t n, fuzz_input_t *in)
     client_begin(&f, n, "UNSUBSCRIBE");
 
     if (i & 0x80) {
-        name = client_destination(i);
+        name = client_listened(i);
         client_put_header(&f, "destination", &name);
 
     } else {

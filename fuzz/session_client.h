@@ -77,5 +77,8 @@ ngx_str_t client_subscription(ngx_uint_t n);
 size_t client_size(fuzz_input_t *in);
 void client_body(u_char *p, size_t len);
 
+/* Makes what is subscribed to: a destination, or a pattern. */
+ngx_str_t client_listened(ngx_uint_t n);
+
 
 #endif /* _SESSION_CLIENT_H_INCLUDED_ */

@@ -206,7 +206,7 @@ session_peer_subscribe(fuzz_input_t *in)
     ngx_str_t              name;
     ngx_stomp_interest_t  *interest;
 
-    name = client_destination(fuzz_octet(in));
+    name = client_listened(fuzz_octet(in));
     interest = &session.interests[session.ninterests];
 
     if (session.ninterests < 16
@@ -472,6 +472,7 @@ session_finish(void)
         }
 
         (void) ngx_stomp_broker_drain(session.broker);
+        (void) ngx_stomp_broker_reap(session.broker);
     }
 
     fuzz_check(used == 0);

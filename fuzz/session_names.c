@@ -32,6 +32,18 @@ client_destination(ngx_uint_t n)
 
 
 ngx_str_t
+client_listened(ngx_uint_t n)
+{
+    static ngx_str_t  patterns[] = {
+        ngx_string("/topic/*"),
+        ngx_string("/topic/**")
+    };
+
+    return (n % 8 < 6) ? client_destination(n) : patterns[n % 2];
+}
+
+
+ngx_str_t
 client_subscription(ngx_uint_t n)
 {
     static ngx_str_t  ids[] = {

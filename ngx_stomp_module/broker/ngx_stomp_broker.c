@@ -265,6 +265,7 @@ ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
         if (in->pattern) {
             in->interest = ngx_stomp_pattern_add_locked(zone, &w, hash,
                                                         b->slot);
+
         } else {
             in->interest = ngx_stomp_interest_add_locked(zone, name, hash,
                                                          b->slot);

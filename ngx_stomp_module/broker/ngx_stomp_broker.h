@@ -242,9 +242,13 @@ ngx_int_t ngx_stomp_broker_reap(ngx_stomp_broker_t *b);
  */
 uint64_t ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest);
 
+/* Fills in the topics of a broker, for who looks for patterns. */
+void ngx_stomp_broker_topics(ngx_stomp_broker_conf_t *conf,
+    ngx_stomp_wildcard_topics_t *topics);
+
 /*
- * Reads a name as ngx_stomp_wildcard_parse() does, with the topics of a
- * broker.
+ * Reads a name as ngx_stomp_wildcard_parse() does, and returns what that does,
+ * with the topics of a broker.
  */
 ngx_int_t ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name, ngx_stomp_wildcard_t *w, const char **error);

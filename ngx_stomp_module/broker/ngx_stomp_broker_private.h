@@ -22,10 +22,6 @@
 #define NGX_STOMP_DRAIN_MAX  64
 
 
-/* The topics of a broker, for who looks for patterns. */
-void ngx_stomp_broker_topics(ngx_stomp_broker_conf_t *conf,
-    ngx_stomp_wildcard_topics_t *topics);
-
 /*
  * Fills m with what a publication, whose hash is set, matches.  The lock is
  * held, with nothing changed yet; it may be released and taken again.  m is

@@ -83,9 +83,9 @@ ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
     dest->last = 0;
     dest->interests = 0;
     dest->subscribers = 0;
-    dest->kind = kind;
+    dest->kind = (uint16_t) kind;
     dest->match = 0;
-    dest->len = (uint32_t) name->len;
+    dest->len = (uint16_t) name->len;
     ngx_memcpy(dest->name, name->data, name->len);
 
     ngx_stomp_set64(zone, &zone->sh->destination, dest->id);

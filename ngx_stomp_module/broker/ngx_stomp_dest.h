@@ -29,10 +29,10 @@ typedef struct {
     uint64_t    last;            /* sequence number of the last message */
     uint32_t    interests;
     uint32_t    subscribers;
-    uint32_t    kind;            /* of NGX_STOMP_KIND_* */
     uint32_t    match;           /* a topic's: the patterns that match; */
                                  /* a pattern's: its entry in the index */
-    uint32_t    len;
+    uint16_t    kind;            /* of NGX_STOMP_KIND_* */
+    uint16_t    len;
     u_char      name[1];
 } ngx_stomp_dest_sh_t;
 

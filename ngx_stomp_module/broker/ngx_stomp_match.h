@@ -92,7 +92,7 @@ typedef struct {
 uint32_t ngx_stomp_pattern_add_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_wildcard_t *w, uint32_t hash, ngx_uint_t slot);
 
-/* Takes a pattern that is about to be freed from the index; lock held. */
+/* Takes a pattern that is to be freed from the index.  The lock is held. */
 void ngx_stomp_pattern_unlink_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest);
 
@@ -120,7 +120,7 @@ ngx_int_t ngx_stomp_match_locked(ngx_stomp_zone_t *zone,
 void ngx_stomp_match_known_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m);
 
-/* Returns the subscriptions to what matches.  m is valid, the lock held. */
+/* Returns the subscriptions to what matches; m is valid.  The lock is held. */
 uint32_t ngx_stomp_match_subscribers_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_match_t *m);
 

@@ -23,7 +23,7 @@
 const char *ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name);
 
-/* The same for a name that messages are sent to: not a pattern. */
+/* Returns the same for a name that messages are sent to: not a pattern. */
 const char *ngx_stomp_destination_check_send(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name);
 

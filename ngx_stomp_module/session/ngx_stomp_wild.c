@@ -358,8 +358,7 @@ ngx_stomp_wild_search(ngx_stomp_hub_t *hub, ngx_str_t *name)
     ngx_uint_t                    i, n;
     ngx_stomp_wildcard_topics_t   topics;
 
-    topics.prefixes = &hub->broker->conf->topics;
-    topics.dotted = &hub->broker->conf->dotted;
+    ngx_stomp_broker_topics(hub->broker->conf, &topics);
 
     prefix = topics.prefixes->elts;
     n = 0;

@@ -295,9 +295,9 @@ static void
 guard_seed_late_note(void)
 {
     ngx_stomp_zone_lock(&crash.zone);
-    guard_dest->kind = 1;
-    ngx_stomp_set(&crash.zone, &guard_dest->kind, NGX_STOMP_KIND_TOPIC);
-    guard_dest->kind = NGX_STOMP_KIND_TOPIC;
+    guard_dest->match = 1;
+    ngx_stomp_set(&crash.zone, &guard_dest->match, 0);
+    guard_dest->match = 0;
     ngx_stomp_zone_unlock(&crash.zone);
 }
 

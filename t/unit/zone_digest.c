@@ -40,7 +40,7 @@ zone_digest(ngx_stomp_zone_t *zone)
 
             hash = zone_hash(hash, &dest->id, 16);
             hash = zone_hash(hash, &dest->subscribers, 4);
-            hash = zone_hash(hash, &dest->kind, 4);
+            hash = zone_hash(hash, &dest->kind, 2);
             hash = zone_hash(hash, dest->name, dest->len);
         }
     }
