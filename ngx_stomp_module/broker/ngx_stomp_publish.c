@@ -106,7 +106,7 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
     ngx_int_t                 rc;
     uint64_t                  id;
     ngx_stomp_zone_t         *zone;
-    ngx_stomp_match_t         match;
+    ngx_stomp_match_t         match, *m;
     ngx_stomp_audience_t      audience;
     ngx_stomp_message_sh_t   *message;
     ngx_stomp_delivery_sh_t   what;
@@ -119,7 +119,11 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     ngx_stomp_zone_lock(zone);
 
+    m = NULL;
+
     if (zone->sh->npatterns) {
+        m = &match;
+
         ngx_stomp_broker_match_locked(b, p, &match);
         p->matched = ngx_stomp_match_subscribers_locked(zone, &match);
     }
@@ -132,10 +136,7 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     ngx_stomp_publish_count_locked(b, 1);
 
-    if (ngx_stomp_publish_dest_locked(b, p, zone->sh->npatterns ? &match : NULL,
-                                      &audience, &id)
-        != NGX_OK)
-    {
+    if (ngx_stomp_publish_dest_locked(b, p, m, &audience, &id) != NGX_OK) {
         ngx_stomp_broker_unlock(b);
         return NGX_OK;
     }
