@@ -145,8 +145,8 @@ __wrap_ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
     fuzz_check(name->len < 7 || memcmp(name->data, "~/user/", 7) != 0
                || (memcmp(name->data, "~/user/u%2Fv/", 13) == 0)
                   == (s->user != NULL));
-    fuzz_check(s->user != NULL || name->len != sizeof("/topic/private") - 1
-               || memcmp(name->data, "/topic/private", name->len) != 0);
+    fuzz_check(s->user != NULL || name->len != sizeof("/other/private") - 1
+               || memcmp(name->data, "/other/private", name->len) != 0);
 
     fuzz_check(model.nsubscriptions < MODEL_SUBSCRIPTIONS);
     sub = &model.subscriptions[model.nsubscriptions++];

@@ -24,7 +24,7 @@ client_destination(ngx_uint_t n)
         ngx_string("/user/q"),
         ngx_string("/user/u%2Fv/q"),
         ngx_string("/user/"),
-        ngx_string("/topic/private")
+        ngx_string("/other/private")
     };
 
     return ((n & 0x38) == 0x38) ? others[n & 3] : names[n % 5];

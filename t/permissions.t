@@ -12,6 +12,9 @@ $t->write_conf(<<'CONF')->start;
 stomp_broker chat {
     zone 1m;
     topic /topic/ /chat/;
+    topic /stock/ /open/ separator=.;
+
+    deny  subscribe /stock/nyse.secret;
 
     deny  send /topic/locked /chat/*/locked;
     allow send /topic/admin user=root;
@@ -72,7 +75,12 @@ for ([ '', '/topic/a', 1 ], [ '', '/chat/a/b/c', 1 ], [ '', '/chat/closed', 0 ],
 
 # stars are judged as all that they could reach
 
-for ([ '', '/topic/**', 0 ], [ 'tom', '/topic/**', 0 ],
+for ([ '', '/stock/nyse.ibm', 1 ], [ '', '/stock/nyse.secret', 0 ],
+     [ '', '/stock/nyse.*', 0 ], [ '', '/stock/#', 0 ],
+     [ '', '/stock/*.secret', 0 ], [ '', '/stock/#.secret', 0 ],
+     [ '', '/stock/nyse.*.a', 0 ], [ '', '/open/nyse.*', 1 ],
+     [ '', '/open/#', 1 ],
+     [ '', '/topic/**', 0 ], [ 'tom', '/topic/**', 0 ],
      [ '', '/topic/secret/*', 0 ], [ 'tom', '/topic/secret/*', 0 ],
      [ 'tom', '/topic/*/own', 0 ], [ '', '/topic/*/own', 0 ],
      [ '', '/topic/*', 0 ], [ '', '/topic/*/*', 0 ], [ '', '/chat/*', 0 ],

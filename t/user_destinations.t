@@ -48,6 +48,11 @@ my $stranger = client('tom', '/other');
 $_->subscribe('/user/queue/notice', id => 'n')
     for @toms, $eve, $anonymous, $stranger;
 
+# a pattern that has all names hears none of them
+
+my $nosy = client('');
+$nosy->subscribe('/**', id => 'all');
+
 my $res = $t->push_message('/user/tom/queue/notice', 'hello tom');
 is($res->status, 200, 'stomp_push to a user');
 is($res->json->{subscribers}, 6, 'has all sessions of the user');
@@ -62,6 +67,10 @@ is($t->status('/stomp_status?destination=/user/tom/queue/notice')
 $_->expect(MESSAGE => destination => '/user/queue/notice',
            subscription => 'n', 'message-id' => $res->json->{'message-id'},
            -body => 'hello tom') for @toms;
+
+$t->push_message('/other/a', 'for all');
+$nosy->expect(MESSAGE => -body => 'for all');
+$nosy->disconnect;
 
 is($t->push_message('/user/eve/queue/notice', 'hello eve')
    ->json->{subscribers}, 1, 'another user');

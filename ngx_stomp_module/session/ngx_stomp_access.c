@@ -10,6 +10,8 @@
 #include <ngx_stomp_pattern.h>
 
 
+static void ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf,
+    ngx_str_t *name, u_char *buf);
 static ngx_uint_t ngx_stomp_access_applies(ngx_stomp_access_rule_t *rule,
     ngx_str_t *user);
 
@@ -40,11 +42,17 @@ ngx_uint_t
 ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf, ngx_str_t *user,
     ngx_str_t *name, ngx_uint_t queue)
 {
+    ngx_str_t                 reach;
     ngx_uint_t                i, fits, wild;
     ngx_stomp_access_rule_t  *rule;
+    u_char                    buf[NGX_STOMP_DESTINATION_MAX
+                                  + sizeof("**") - 1];
+
+    reach = *name;
+    ngx_stomp_access_reach(conf, &reach, buf);
 
     rule = conf->access.elts;
-    wild = ngx_stomp_pattern_wild(name);
+    wild = ngx_stomp_pattern_wild(&reach);
 
     for (i = 0; i < conf->access.nelts; i++) {
 
@@ -53,13 +61,13 @@ ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf, ngx_str_t *user,
         }
 
         if (!wild) {
-            fits = ngx_stomp_pattern_match(&rule[i].pattern, name);
+            fits = ngx_stomp_pattern_match(&rule[i].pattern, &reach);
 
         } else if (rule[i].allow) {
-            fits = ngx_stomp_pattern_covers(&rule[i].pattern, name);
+            fits = ngx_stomp_pattern_covers(&rule[i].pattern, &reach);
 
         } else {
-            fits = ngx_stomp_pattern_overlap(&rule[i].pattern, name);
+            fits = ngx_stomp_pattern_overlap(&rule[i].pattern, &reach);
         }
 
         if (fits) {
@@ -68,6 +76,38 @@ ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf, ngx_str_t *user,
     }
 
     return !queue;
+}
+
+
+/*
+ * Rules know words between slashes only.  Where a pattern has others, it is
+ * taken for all that is in the folder in which its first wildcard stands; so
+ * it is refused rather than let through.
+ */
+
+static void
+ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
+    u_char *buf)
+{
+    size_t                 len;
+    const char            *error;
+    ngx_stomp_wildcard_t   w;
+
+    if (ngx_stomp_broker_wildcard(conf, name, &w, &error) != NGX_OK
+        || w.separator == '/')
+    {
+        return;
+    }
+
+    /* the prefix of a topic ends with a slash */
+
+    for (len = w.literal; name->data[len - 1] != '/'; len--) { /* void */ }
+
+    ngx_memcpy(buf, name->data, len);
+    ngx_memcpy(buf + len, "**", sizeof("**") - 1);
+
+    name->data = buf;
+    name->len = len + sizeof("**") - 1;
 }
 
 

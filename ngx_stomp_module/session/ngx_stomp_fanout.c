@@ -565,6 +565,7 @@ ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
     n = 0;
 
     if (hub->wild != NULL
+        && !(m->flags & NGX_STOMP_MESSAGE_USER)
         && ngx_stomp_wild_match(hub, m, &patterns, &n) != NGX_OK)
     {
         for (i = 0; i < n; i++) {

@@ -221,7 +221,10 @@ ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
     p->headers.len = last - buf;
     p->body = *body;
 
-    ngx_stomp_user_key(last, &p->destination);
+    if (ngx_stomp_user_is(&p->destination)) {
+        ngx_stomp_user_key(last, &p->destination);
+        p->flags |= NGX_STOMP_MESSAGE_USER;
+    }
 
     if (ngx_strlchr(buf, last, '\\') == NULL) {
         p->flags |= NGX_STOMP_MESSAGE_PLAIN;

@@ -58,6 +58,7 @@ typedef struct ngx_stomp_wild_entry_s  ngx_stomp_wild_entry_t;
 
 #define NGX_STOMP_MESSAGE_PLAIN  1     /* headers: the same in all versions */
 #define NGX_STOMP_MESSAGE_TEXT   2     /* the body is UTF-8 */
+#define NGX_STOMP_MESSAGE_USER   4     /* for one user: no pattern hears it */
 
 
 /* how a frame is wrapped for a link */

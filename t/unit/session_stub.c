@@ -295,7 +295,7 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
 }
 
 
-/* nothing that is tested here asks for these two */
+/* nothing that is tested here asks for these */
 
 uint32_t
 ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
@@ -308,4 +308,12 @@ u_char *
 ngx_stomp_session_id(ngx_stomp_session_t *s, u_char *buf)
 {
     return buf;
+}
+
+
+ngx_int_t
+ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
+    ngx_stomp_wildcard_t *w, const char **error)
+{
+    return NGX_DECLINED;
 }
