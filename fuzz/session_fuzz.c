@@ -240,7 +240,7 @@ session_peer_unsubscribe(fuzz_input_t *in)
 static void
 session_publish(ngx_stomp_broker_t *b, fuzz_input_t *in)
 {
-    u_char                    body[8192];
+    u_char                    body[8192], *h, headers[8][256];
     size_t                    len;
     ngx_uint_t                i, n;
     ngx_stomp_publication_t   p[8];
@@ -253,7 +253,17 @@ session_publish(ngx_stomp_broker_t *b, fuzz_input_t *in)
 
     for (i = 0; i < n; i++) {
         p[i].destination = client_destination(fuzz_octet(in));
-        ngx_str_set(&p[i].headers, "a:b\nc:\\\\d\\ne\n");
+
+        /* by this header patterns find it */
+
+        h = headers[i];
+        h += sprintf((char *) h, "a:b\nc:\\\\d\\ne\ndestination:");
+        h += reference_escape(h, p[i].destination.data,
+                              p[i].destination.len, NGX_STOMP_V12);
+        *h++ = '\n';
+
+        p[i].headers.data = headers[i];
+        p[i].headers.len = h - headers[i];
         p[i].body.data = body;
         p[i].body.len = len;
         p[i].flags = NGX_STOMP_MESSAGE_TEXT;
