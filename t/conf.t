@@ -245,6 +245,18 @@ stomp_broker a {
 }
 --- topic prefix "/topic" must begin and end with "/", write for example
 "topic /topic/;"
+=== topic with a separator of its own
+stomp_broker a {
+    topic /topic/ separator=_; #HERE
+}
+--- invalid parameter "separator=_", write for example "topic /topic/
+separator=.;", or "separator=/"
+=== topic with a separator only
+stomp_broker a {
+    topic separator=.; #HERE
+}
+--- invalid parameter "separator=.", write for example "topic /topic/
+separator=.;", or "separator=/"
 === empty topic
 stomp_broker a {
     topic ""; #HERE

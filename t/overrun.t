@@ -31,11 +31,12 @@ CONF
 
 # a subscriber of the busy and one of the quiet destination on each worker
 
-my $by = $t->stomp_spread(2, 2);
-my (%busy, %quiet);
+my $by = $t->stomp_spread(2, 3);
+my (%busy, %quiet, %wild);
 
 for my $slot (keys %$by) {
-    ($busy{$slot}, $quiet{$slot}) = @{$by->{$slot}};
+    ($busy{$slot}, $quiet{$slot}, $wild{$slot}) = @{$by->{$slot}};
+    $wild{$slot}->subscribe('/topic/busy/**');
     $busy{$slot}->subscribe('/topic/busy');
     $quiet{$slot}->subscribe('/topic/quiet');
 }
@@ -66,7 +67,9 @@ kill CONT => $worker->{pid};
 
 my ($code) = $busy{$stopped}->ws->wait_close(10);
 is($code, 1013, 'who may have missed a message is closed with 1013');
-ok(wait_for(5, sub { $t->status->{dropped} == 1 }), 'and counted')
+($code) = $wild{$stopped}->ws->wait_close(10);
+is($code, 1013, 'so is who listens to a pattern');
+ok(wait_for(5, sub { $t->status->{dropped} == 2 }), 'and counted')
     or diag $t->status->{dropped};
 
 $busy{$running}->send('/topic/quiet', 'still here');
@@ -89,7 +92,7 @@ $again->expect(MESSAGE => -body => 'back', -name => 'and serves them');
 like($t->error_log, qr/\[warn\].*this worker was too slow/,
      'the log says what happened');
 
-$_->disconnect for values %quiet, $busy{$running}, $again;
+$_->disconnect for values %quiet, $busy{$running}, $wild{$running}, $again;
 
 ok(wait_for(10, sub {
     my $s = $t->status;
