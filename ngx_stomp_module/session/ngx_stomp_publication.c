@@ -98,7 +98,10 @@ ngx_stomp_destination_check_send(ngx_stomp_broker_conf_t *conf,
 
     error = ngx_stomp_destination_check(conf, name);
 
+    /* a user may be called as a wildcard */
+
     if (error == NULL
+        && !ngx_stomp_user_is(name)
         && ngx_stomp_broker_wildcard(conf, name, &w, &error) == NGX_OK)
     {
         error = "the destination has wildcards, which only subscriptions can "
