@@ -20,7 +20,7 @@ cmp_ok(scalar keys %default, '>=', 20, 'directives found in the reference');
 
 $default{$_} =~ s/^\Q$_\E\s+|;$//g for keys %default;
 
-for my $page (qw(docs/security.md docs/reliability.md)) {
+for my $page (qw(docs/security.md docs/reliability.md docs/stomp.md)) {
     my $text = slurp($page);
 
     is_deeply([ wrong_tests($text) ], [], "$page: the tests exist");
