@@ -47,7 +47,7 @@ my $t = nginx(workers => 2);
 $t->write_conf($http)->start;
 
 run_script($t, $_, 'node', $t->root . "/t/stompjs/$_.mjs", $t->port)
-    for qw(messages life users);
+    for qw(messages life transactions users);
 
 
 # a client from before there were versions

@@ -203,6 +203,19 @@ def messages(version):
        '%s: a push' % version)
     eq(client.next('MESSAGE').body, b'pushed', '%s: comes' % version)
 
+    client.stomp.begin(transaction='t-1')
+    client.stomp.send('/topic/py', 'held', transaction='t-1')
+    client.stomp.send('/topic/py', 'before')
+    receipt = client.receipt()
+    client.stomp.commit('t-1', receipt=receipt)
+    client.confirm(receipt, 'COMMIT')
+    client.stomp.begin(transaction='t-1')
+    client.stomp.send('/topic/py', 'never', transaction='t-1')
+    client.stomp.abort('t-1')
+    client.stomp.send('/topic/py', 'after')
+    eq([client.next('MESSAGE').body for _ in range(3)],
+       [b'before', b'held', b'after'], '%s: transactions' % version)
+
     client.unsubscribe('/topic/py', 's-1')
     eq(post('/push/topic/py', b'pushed')['subscribers'], 0,
        '%s: unsubscribed' % version)
