@@ -10,6 +10,7 @@
 #include <host.h>
 #include <reference.h>
 #include <ngx_http_stomp_push.h>
+#include <ngx_stomp_session.h>
 #include <stdio.h>
 
 #define BATCH_MAX        2048
@@ -461,7 +462,13 @@ __wrap_ngx_http_stomp_push_publish(ngx_http_request_t *r,
 
     for (i = 0; i < n; i++) {
         fuzz_check(p[i].destination.len > 7);
-        fuzz_check(memcmp(p[i].destination.data, "/topic/", 7) == 0);
+
+        /* what the broker calls a destination of users */
+
+        fuzz_check(memcmp(p[i].destination.data, "/topic/", 7) == 0
+                   || (memcmp(p[i].destination.data, "~/user/", 7) == 0
+                       && (p[i].flags & NGX_STOMP_MESSAGE_USER)));
+
         fuzz_check(reference_utf8(p[i].destination.data,
                                   p[i].destination.len));
         fuzz_check(reference_utf8(p[i].headers.data, p[i].headers.len));
