@@ -22,12 +22,15 @@ map $arg_user $named {
 stomp_broker chat { zone 2m; topic / /topic/;
                     allow send /topic/** /user/*/in/**; }
 stomp_broker other { zone 1m; topic /topic/; }
+stomp_broker dotted { zone 1m; topic / separator=.;
+                      deny subscribe /user/queue/b; }
 
 server {
     listen 127.0.0.1:%%PORT%%;
 
     location = /endpoint-websocket { stomp_pass chat; stomp_user $named; }
     location = /other { stomp_pass other; stomp_user $named; }
+    location = /dotted { stomp_pass dotted; stomp_user $named; }
     location = /stomp_status { stomp_status chat; }
     location /push/ { stomp_push chat; }
     location = /fixed { stomp_push chat;
@@ -230,6 +233,20 @@ for my $name ('/user/', '/user/a', '/user/a/', '/user/a/**',
     $c->expect(MESSAGE => destination => $longest);
     $c->close;
 }
+
+
+# where dots separate the words of topics: not those of users' destinations
+
+{
+    my $c = client('eve', '/dotted');
+    is($c->subscribe('/user/queue/a.*', id => 1), 1, 'a star is not a pattern');
+    $c->close;
+}
+
+like(error_of(client('eve', '/dotted'),
+              SUBSCRIBE => '/user/' . 'x' x 3000 . '/b.*',
+              'unknown destination', 'longer than all names')->{body},
+     qr/too long with the user's name/, 'longer than all names: in words');
 
 
 # a worker dies: the others go on

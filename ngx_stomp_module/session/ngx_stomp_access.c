@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_stomp_access.h>
 #include <ngx_stomp_pattern.h>
+#include <ngx_stomp_user.h>
 
 
 static void ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf,
@@ -93,7 +94,10 @@ ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
     const char            *error;
     ngx_stomp_wildcard_t   w;
 
-    if (ngx_stomp_broker_wildcard(conf, name, &w, &error) != NGX_OK
+    /* those of users are no patterns, and may be too long for buf */
+
+    if (ngx_stomp_user_is(name)
+        || ngx_stomp_broker_wildcard(conf, name, &w, &error) != NGX_OK
         || w.separator == '/')
     {
         return;

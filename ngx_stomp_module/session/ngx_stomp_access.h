@@ -37,10 +37,10 @@ ngx_uint_t ngx_stomp_access_send(ngx_stomp_broker_conf_t *conf,
 
 /*
  * Returns 1 if a session may SUBSCRIBE to a name, as the client writes it, of
- * at most NGX_STOMP_DESTINATION_MAX octets, or to a well-formed pattern: a rule
- * denies it if they have a name in common, and allows it if it covers the
- * pattern.  user: NULL if the session has none.  No rule fits: 0 for a queue,
- * 1 for a topic.
+ * at most NGX_STOMP_DESTINATION_MAX octets but for those of users, or to a
+ * well-formed pattern: a rule denies it if they have a name in common, and
+ * allows it if it covers the pattern.  user: NULL if the session has none.  No
+ * rule fits: 0 for a queue, 1 for a topic.
  */
 ngx_uint_t ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *user, ngx_str_t *name, ngx_uint_t queue);
