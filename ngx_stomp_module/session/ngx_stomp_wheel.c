@@ -344,6 +344,10 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
         s->paused = 0;
         s->retried = 1;
 
+        /* nothing was read: what came in that time is still to be seen */
+
+        s->received = now;
+
         /* also a session that ends waits for its peer's end */
 
         if (ngx_stomp_session_input(s, NULL, 0) != NGX_BUSY && !s->dead) {
@@ -380,7 +384,9 @@ ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now)
                        s->received + (uint32_t) s->conf->ping_interval + 1);
     }
 
-    if (s->beat_send && !s->finished) {
+    /* while a login waits CONNECTED is still to come */
+
+    if (s->beat_send && s->version && !s->finished) {
 
         /* what is pending is as good as a beat */
 
