@@ -36,15 +36,27 @@ stomp_broker closed {
     deny subscribe /**;
 }
 
+stomp_broker starred { zone 1m; topic /a*/; deny subscribe /*/secret; }
+
 server {
     listen 127.0.0.1:%%PORT%%;
 
     location = /endpoint-websocket { stomp_pass chat; stomp_user $arg_user; }
     location = /closed { stomp_pass closed; }
+    location = /starred { stomp_pass starred; }
     location = /stomp_status { stomp_status chat; }
     location /push/ { stomp_push chat; }
 }
 CONF
+
+{
+    my $c = Test::Stomp::Client->new(port => $t->port, path => '/starred');
+    $c->connect;
+    is($c->subscribe('/a*/b', id => 1), 1, 'a topic that has a star');
+    $c->send_frame(SUBSCRIBE => [ id => 2, destination => '/a*/*' ]);
+    $c->expect_error('SUBSCRIBE not allowed', 'its patterns', 1008);
+}
+
 
 # [ who, name, allowed ]
 

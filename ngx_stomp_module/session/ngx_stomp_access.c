@@ -11,7 +11,7 @@
 #include <ngx_stomp_user.h>
 
 
-static void ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf,
+static ngx_uint_t ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name, u_char *buf);
 static ngx_uint_t ngx_stomp_access_applies(ngx_stomp_access_rule_t *rule,
     ngx_str_t *user);
@@ -50,10 +50,10 @@ ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf, ngx_str_t *user,
                                   + sizeof("**") - 1];
 
     reach = *name;
-    ngx_stomp_access_reach(conf, &reach, buf);
 
     rule = conf->access.elts;
-    wild = ngx_stomp_pattern_wild(&reach);
+    wild = ngx_stomp_access_reach(conf, &reach, buf)
+           || ngx_stomp_pattern_wild(&reach);
 
     for (i = 0; i < conf->access.nelts; i++) {
 
@@ -81,12 +81,13 @@ ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf, ngx_str_t *user,
 
 
 /*
- * Rules know words between slashes only.  Where a pattern has others, it is
- * taken for all that is in the folder in which its first wildcard stands; so
- * it is refused rather than let through.
+ * Returns 1 for what the broker takes for a pattern, whatever its topic is
+ * called.  Rules know words between slashes only.  Where a pattern has others,
+ * it is taken for all that is in the folder in which its first wildcard
+ * stands; so it is refused rather than let through.
  */
 
-static void
+static ngx_uint_t
 ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
     u_char *buf)
 {
@@ -97,10 +98,13 @@ ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
     /* those of users are no patterns, and may be too long for buf */
 
     if (ngx_stomp_user_is(name)
-        || ngx_stomp_broker_wildcard(conf, name, &w, &error) != NGX_OK
-        || w.separator == '/')
+        || ngx_stomp_broker_wildcard(conf, name, &w, &error) != NGX_OK)
     {
-        return;
+        return 0;
+    }
+
+    if (w.separator == '/') {
+        return 1;
     }
 
     /* the prefix of a topic ends with a slash */
@@ -112,6 +116,8 @@ ngx_stomp_access_reach(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
 
     name->data = buf;
     name->len = len + sizeof("**") - 1;
+
+    return 1;
 }
 
 
