@@ -11,6 +11,7 @@ my $t = nginx(workers => 4);
 
 $t->write_conf(<<'CONF')->start;
 stomp_broker chat { zone 16m; topic /topic/; allow send /topic/**; }
+stomp_broker tight { zone 4m; topic /topic/; allow send /topic/**; }
 stomp_broker small { zone 1m; topic /topic/; allow send /topic/**; }
 
 server {
@@ -22,6 +23,8 @@ server {
     location = /few { stomp_pass chat; stomp_max_transactions 2;
                       stomp_max_transaction_frames 3;
                       stomp_max_transaction_size 4k; }
+    location = /tight { stomp_pass tight; stomp_max_output 4m;
+                        stomp_max_transaction_size 4m; }
     location = /none { stomp_pass chat; stomp_max_transactions 0; }
     location = /small { stomp_pass small; stomp_max_body 900k;
                         stomp_max_transaction_size 3m; }
@@ -281,6 +284,29 @@ ok(wait_for(5, sub {
     my $status = $t->status;
     $status->{sessions} == 0 && $status->{zone}{used} == 0;
 }), 'the other one, too');
+
+# more than an inbox has room for, at once, is not the receiver's fault
+
+{
+    my $at = $t->stomp_spread(4, 1, path => '/tight');
+    my ($from, @to) = map { $_->[0] } values %$at;
+
+    $_->subscribe('/topic/a', id => 'a') for $from, @to;
+
+    for my $tx (1 .. 3) {
+        $from->begin($tx);
+        $from->send('/topic/a', $tx x 50000, transaction => $tx) for 1 .. 8;
+    }
+
+    $from->ws->send_text(join '', map {
+        $from->build_frame(COMMIT => [ transaction => $_ ])
+    } 1 .. 3);
+
+    for ($from, @to) {
+        is(join(' ', map { substr $_->{body}, 0, 1 } $_->collect(24)),
+           join(' ', map { ($_) x 8 } 1 .. 3), 'three large transactions');
+    }
+}
 
 $t->ok_no_alerts;
 

@@ -179,9 +179,10 @@ void ngx_stomp_broker_detach(ngx_stomp_broker_t *b);
  * one lock: all or none.  Fills in subscribers and sequence of each.
  * Messages that nobody hears take no memory.  This worker's subscribers may
  * be served within the call.
- * NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: this worker has no slot
- * (yet);  NGX_ABORT: the messages are too many for one section of the lock,
- * with as many workers as listen.
+ * NGX_OK;  NGX_BUSY: the zone is full, or, for a batch that is patient, an
+ * inbox;  NGX_DECLINED: this worker has no slot (yet);  NGX_ABORT: the
+ * messages are too many for one section of the lock, with as many workers as
+ * listen.
  */
 ngx_int_t ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *publications, ngx_uint_t n);

@@ -21,9 +21,7 @@ ngx_stomp_inbox_push_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot,
         return NGX_DECLINED;
     }
 
-    if (slot->inbox != 0
-        && what->bytes > limit - ngx_min(limit, slot->inbox_bytes))
-    {
+    if (slot->inbox != 0 && ngx_stomp_inbox_full(slot, what, limit)) {
         ngx_stomp_set(zone, &slot->overrun, 1);
         return NGX_DECLINED;
     }

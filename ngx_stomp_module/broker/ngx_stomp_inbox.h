@@ -19,6 +19,13 @@
  */
 
 
+/* whether a delivery is too much for a slot that has something already */
+
+#define ngx_stomp_inbox_full(slot, what, limit)                               \
+    ((slot)->state == NGX_STOMP_SLOT_LIVE && !(slot)->overrun                 \
+     && (what)->bytes > (limit) - ngx_min(limit, (slot)->inbox_bytes))
+
+
 /*
  * Appends a copy of a delivery to a slot's inbox and takes a reference to its
  * batch.  limit: octets that may wait there.  The lock is held.

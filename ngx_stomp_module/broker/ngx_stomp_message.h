@@ -61,6 +61,9 @@ typedef struct {
     ngx_str_t   body;
     uint32_t    flags;           /* opaque here */
 
+    /* of the first one: NGX_BUSY rather than a worker that is overrun */
+    unsigned    patient:1;
+
     /* the answer */
     uint32_t    subscribers;
     uint64_t    sequence;

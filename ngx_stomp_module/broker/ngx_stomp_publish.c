@@ -48,7 +48,7 @@ static void ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b,
     ngx_uint_t n);
 static ngx_int_t ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
     ngx_stomp_delivery_sh_t *what, ngx_stomp_audience_t *audience,
-    uint32_t *own);
+    ngx_uint_t patient, uint32_t *own);
 static void ngx_stomp_publish_done(ngx_stomp_broker_t *b, uint32_t own);
 
 
@@ -154,7 +154,7 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
     what.bytes = ngx_stomp_arena_size(ngx_stomp_message_size(p));
     what.last = p->sequence;
 
-    rc = ngx_stomp_publish_push_locked(b, &what, &audience, &own);
+    rc = ngx_stomp_publish_push_locked(b, &what, &audience, 0, &own);
 
     if (rc == NGX_BUSY) {
         goto full;
@@ -285,7 +285,7 @@ ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b, ngx_uint_t n)
 static ngx_int_t
 ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
     ngx_stomp_delivery_sh_t *what, ngx_stomp_audience_t *audience,
-    uint32_t *own)
+    ngx_uint_t patient, uint32_t *own)
 {
     uint32_t              limit;
     ngx_int_t             rc;
@@ -301,6 +301,10 @@ ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
 
         slot = &zone->sh->slots[audience->slots[i]];
         first = (slot->inbox == 0);
+
+        if (patient && !first && ngx_stomp_inbox_full(slot, what, limit)) {
+            return NGX_BUSY;
+        }
 
         rc = ngx_stomp_inbox_push_locked(zone, slot, what, limit);
 
@@ -536,7 +540,8 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
         what.count = batch->count;
         what.bytes = batch->bytes;
 
-        rc = ngx_stomp_publish_push_locked(b, &what, &audience, &own);
+        rc = ngx_stomp_publish_push_locked(b, &what, &audience,
+                                           batch->publications->patient, &own);
     }
 
     if (rc != NGX_OK) {

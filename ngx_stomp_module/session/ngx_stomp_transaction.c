@@ -405,6 +405,10 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
         }
     }
 
+    /* two of them can be more than a worker that is not slow has room for */
+
+    p->patient = !s->retried;
+
     rc = ngx_stomp_broker_publish(s->hub->broker, p, n);
 
     ngx_free(p);
