@@ -222,6 +222,7 @@ ngx_stomp_broker_topics(ngx_stomp_broker_conf_t *conf,
 {
     topics->prefixes = &conf->topics;
     topics->dotted = &conf->dotted;
+    topics->id = conf->topics_id;
 }
 
 

@@ -43,6 +43,7 @@ typedef struct {
     ngx_str_t             name;
     ngx_array_t           topics;          /* of ngx_str_t, prefixes */
     ngx_array_t           dotted;          /* of ngx_str_t, topics of words */
+    uint32_t              topics_id;       /* of both */
     ngx_array_t           access;          /* of ngx_stomp_access_rule_t */
     ngx_stomp_users_t    *users;           /* NULL: anybody may connect */
     size_t                zone_size;

@@ -34,15 +34,16 @@ static void ngx_stomp_match_pattern_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_pattern_sh_t *pattern, ngx_str_t *name, ngx_stomp_match_t *m,
     ngx_uint_t *steps);
 static ngx_uint_t ngx_stomp_match_cached_locked(ngx_stomp_zone_t *zone,
-    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m);
+    ngx_stomp_wildcard_topics_t *topics, ngx_stomp_dest_sh_t *dest,
+    ngx_stomp_match_t *m);
 static void ngx_stomp_match_all_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_match_t *m);
 static void ngx_stomp_match_store_locked(ngx_stomp_zone_t *zone,
-    ngx_stomp_publication_t *p, ngx_stomp_dest_sh_t *dest,
-    ngx_stomp_match_t *m);
+    ngx_stomp_wildcard_topics_t *topics, ngx_stomp_publication_t *p,
+    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m);
 static void ngx_stomp_match_link_locked(ngx_stomp_zone_t *zone,
     uint32_t offset, ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m,
-    uint32_t bytes);
+    uint32_t topics, uint32_t bytes);
 static void ngx_stomp_match_remove_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest);
 
@@ -156,7 +157,7 @@ ngx_stomp_match_locked(ngx_stomp_zone_t *zone,
 
     dest = ngx_stomp_dest_lookup_locked(zone, &p->destination, p->hash);
 
-    if (ngx_stomp_match_cached_locked(zone, dest, m)) {
+    if (ngx_stomp_match_cached_locked(zone, topics, dest, m)) {
         return NGX_OK;
     }
 
@@ -189,7 +190,7 @@ ngx_stomp_match_locked(ngx_stomp_zone_t *zone,
         return NGX_AGAIN;
     }
 
-    ngx_stomp_match_store_locked(zone, p, dest, m);
+    ngx_stomp_match_store_locked(zone, topics, p, dest, m);
 
     return NGX_OK;
 }
@@ -197,7 +198,8 @@ ngx_stomp_match_locked(ngx_stomp_zone_t *zone,
 
 static ngx_uint_t
 ngx_stomp_match_cached_locked(ngx_stomp_zone_t *zone,
-    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m)
+    ngx_stomp_wildcard_topics_t *topics, ngx_stomp_dest_sh_t *dest,
+    ngx_stomp_match_t *m)
 {
     ngx_stomp_match_sh_t  *match;
 
@@ -207,7 +209,9 @@ ngx_stomp_match_cached_locked(ngx_stomp_zone_t *zone,
 
     match = ngx_stomp_zone_ptr(zone, dest->match);
 
-    if (match->generation != zone->sh->generation) {
+    if (match->generation != zone->sh->generation
+        || match->topics != topics->id)
+    {
         return 0;
     }
 
@@ -223,10 +227,11 @@ ngx_stomp_match_cached_locked(ngx_stomp_zone_t *zone,
 
 
 void
-ngx_stomp_match_known_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest,
+ngx_stomp_match_known_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_wildcard_topics_t *topics, ngx_stomp_dest_sh_t *dest,
     ngx_stomp_match_t *m)
 {
-    if (!ngx_stomp_match_cached_locked(zone, dest, m)) {
+    if (!ngx_stomp_match_cached_locked(zone, topics, dest, m)) {
         ngx_memzero(m, sizeof(ngx_stomp_match_t));
         ngx_stomp_match_all_locked(zone, m);
     }
@@ -415,8 +420,8 @@ ngx_stomp_match_subscribers_locked(ngx_stomp_zone_t *zone,
 
 static void
 ngx_stomp_match_store_locked(ngx_stomp_zone_t *zone,
-    ngx_stomp_publication_t *p, ngx_stomp_dest_sh_t *dest,
-    ngx_stomp_match_t *m)
+    ngx_stomp_wildcard_topics_t *topics, ngx_stomp_publication_t *p,
+    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m)
 {
     uint32_t              offset, bytes, limit;
     ngx_uint_t            i;
@@ -470,7 +475,7 @@ ngx_stomp_match_store_locked(ngx_stomp_zone_t *zone,
     }
 
     if (offset) {
-        ngx_stomp_match_link_locked(zone, offset, dest, m, bytes);
+        ngx_stomp_match_link_locked(zone, offset, dest, m, topics->id, bytes);
 
     } else if (dest != NULL) {
         ngx_stomp_match_drop_locked(zone, dest);
@@ -480,7 +485,8 @@ ngx_stomp_match_store_locked(ngx_stomp_zone_t *zone,
 
 static void
 ngx_stomp_match_link_locked(ngx_stomp_zone_t *zone, uint32_t offset,
-    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m, uint32_t bytes)
+    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m, uint32_t topics,
+    uint32_t bytes)
 {
     ngx_stomp_zone_sh_t   *sh;
     ngx_stomp_match_sh_t  *match, *tail;
@@ -491,9 +497,10 @@ ngx_stomp_match_link_locked(ngx_stomp_zone_t *zone, uint32_t offset,
     match->next = 0;
     match->prev = sh->matches_tail;
     match->dest = ngx_stomp_zone_offset(zone, dest);
-    match->bytes = bytes;
+    match->topics = topics;
     match->generation = m->generation;
-    match->n = m->n;
+    match->bytes = (uint16_t) bytes;
+    match->n = (uint16_t) ngx_min(m->n, 0xffff);
     match->rest = m->rest;
 
     ngx_memcpy(match->patterns, m->patterns, sizeof(m->patterns));

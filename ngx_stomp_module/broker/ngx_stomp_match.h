@@ -18,7 +18,8 @@
  * interests as any; an index finds it by what stands before its first
  * wildcard.  What a name matches is kept with the name's destination, which
  * is made for this if it isn't there, as long as no pattern comes or goes,
- * and as long as there is room: the oldest is thrown away.
+ * and as long as there is room: the oldest is thrown away.  It holds for who
+ * has the same topics: workers of two configurations find different patterns.
  */
 
 
@@ -52,9 +53,10 @@ typedef struct {
     uint32_t    next;            /* all of them, oldest first */
     uint32_t    prev;
     uint32_t    dest;
-    uint32_t    bytes;           /* of the zone, with its destination */
+    uint32_t    topics;          /* id of those of who has looked */
     uint64_t    generation;      /* of the patterns */
-    uint32_t    n;               /* patterns */
+    uint16_t    bytes;           /* of the zone, with its destination */
+    uint16_t    n;               /* patterns, or more */
     uint32_t    rest;            /* subscriptions to those not listed */
     uint32_t    patterns[NGX_STOMP_MATCH_LISTED];    /* destinations */
     uint32_t    slots[NGX_STOMP_SLOTS_MAX / 32];     /* bits: who listens */
@@ -118,7 +120,8 @@ ngx_int_t ngx_stomp_match_locked(ngx_stomp_zone_t *zone,
  * is, all workers that have patterns: they look themselves.  The lock is held.
  */
 void ngx_stomp_match_known_locked(ngx_stomp_zone_t *zone,
-    ngx_stomp_dest_sh_t *dest, ngx_stomp_match_t *m);
+    ngx_stomp_wildcard_topics_t *topics, ngx_stomp_dest_sh_t *dest,
+    ngx_stomp_match_t *m);
 
 /* Returns the subscriptions to what matches; m is valid.  The lock is held. */
 uint32_t ngx_stomp_match_subscribers_locked(ngx_stomp_zone_t *zone,

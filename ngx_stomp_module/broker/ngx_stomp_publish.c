@@ -467,21 +467,24 @@ ngx_stomp_publish_fill(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 static ngx_int_t
 ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 {
-    uint32_t                  own, offset;
-    ngx_int_t                 rc;
-    ngx_uint_t                i, patterns;
-    ngx_stomp_zone_t         *zone;
-    ngx_stomp_match_t         match;
-    ngx_stomp_slot_sh_t      *slot;
-    ngx_stomp_audience_t      audience;
-    ngx_stomp_message_sh_t   *message;
-    ngx_stomp_publication_t  *p;
-    ngx_stomp_delivery_sh_t   what;
+    uint32_t                      own, offset;
+    ngx_int_t                     rc;
+    ngx_uint_t                    i, patterns;
+    ngx_stomp_zone_t             *zone;
+    ngx_stomp_match_t             match;
+    ngx_stomp_slot_sh_t          *slot;
+    ngx_stomp_audience_t          audience;
+    ngx_stomp_message_sh_t       *message;
+    ngx_stomp_publication_t      *p;
+    ngx_stomp_delivery_sh_t       what;
+    ngx_stomp_wildcard_topics_t   topics;
 
     zone = &b->zone;
     slot = &zone->sh->slots[b->slot];
     own = 0;
     rc = NGX_OK;
+
+    ngx_stomp_broker_topics(b->conf, &topics);
 
     audience.n = 0;
     ngx_memzero(audience.seen, sizeof(audience.seen));
@@ -513,7 +516,7 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
         message->sequence = p->sequence;
 
         if (patterns) {
-            ngx_stomp_match_known_locked(zone,
+            ngx_stomp_match_known_locked(zone, &topics,
                               ngx_stomp_dest_lookup_locked(zone,
                                                            &p->destination,
                                                            p->hash),

@@ -33,6 +33,7 @@
 typedef struct {
     ngx_array_t   *prefixes;     /* of ngx_str_t */
     ngx_array_t   *dotted;       /* of ngx_str_t, those of them split at "." */
+    uint32_t       id;           /* the same for the same topics only */
 } ngx_stomp_wildcard_topics_t;
 
 

@@ -35,6 +35,7 @@ static ngx_stomp_broker_entry_t *ngx_stomp_broker_entry(ngx_conf_t *cf,
 static ngx_uint_t ngx_stomp_broker_count(ngx_conf_t *cf);
 static char *ngx_stomp_block_finish(ngx_conf_t *cf,
     ngx_stomp_broker_entry_t *entry);
+static void ngx_stomp_block_topics_id(ngx_stomp_broker_conf_t *bcf);
 static ngx_int_t ngx_stomp_block_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 
@@ -301,6 +302,8 @@ ngx_stomp_block_finish(ngx_conf_t *cf, ngx_stomp_broker_entry_t *entry)
         return NGX_CONF_ERROR;
     }
 
+    ngx_stomp_block_topics_id(bcf);
+
     if (bcf->inbox_size == NGX_CONF_UNSET_SIZE) {
         bcf->inbox_size = bcf->zone_size / NGX_STOMP_INBOX_SHARE;
     }
@@ -337,6 +340,36 @@ ngx_stomp_block_finish(ngx_conf_t *cf, ngx_stomp_broker_entry_t *entry)
     shm_zone->data = bcf;
 
     return NGX_CONF_OK;
+}
+
+
+/* workers of two configurations tell by it whether they have the same */
+
+static void
+ngx_stomp_block_topics_id(ngx_stomp_broker_conf_t *bcf)
+{
+    u_char                        separator;
+    uint32_t                      id;
+    ngx_str_t                    *prefix;
+    ngx_uint_t                    i;
+    ngx_stomp_wildcard_topics_t   topics;
+
+    ngx_stomp_broker_topics(bcf, &topics);
+
+    prefix = bcf->topics.elts;
+
+    ngx_crc32_init(id);
+
+    for (i = 0; i < bcf->topics.nelts; i++) {
+        separator = ngx_stomp_wildcard_separator(&topics, i);
+
+        ngx_crc32_update(&id, prefix[i].data, prefix[i].len);
+        ngx_crc32_update(&id, &separator, 1);
+    }
+
+    ngx_crc32_final(id);
+
+    bcf->topics_id = id;
 }
 
 

@@ -332,6 +332,56 @@ match_full_test(void **state)
 }
 
 
+/*
+ * After a reload workers of two configurations publish to one zone: what one
+ * of them has found out must not hide patterns from the other.
+ */
+
+static void
+match_topics_test(void **state)
+{
+    ngx_str_t                prefix, name;
+    ngx_uint_t               i;
+    ngx_stomp_interest_t     in;
+    ngx_stomp_broker_conf_t  dotted;
+    ngx_stomp_publication_t  p[2];
+
+    prefix = fixture_str("/");
+
+    dotted = match.conf;
+    dotted.dotted.elts = &prefix;
+    dotted.dotted.nelts = 1;
+    dotted.topics_id = match.conf.topics_id + 1;
+
+    match_b[2].conf = &dotted;
+    match_b[3].conf = &dotted;
+
+    (void) match_subscribe(1, "/**");
+
+    name = fixture_str("/a.#");
+    assert_int_equal(ngx_stomp_broker_subscribe(&match_b[3], &name, &in),
+                     NGX_OK);
+    assert_int_equal(in.pattern, 1);
+
+    for (i = 1; i <= 3; i++) {
+
+        /* by an old worker, then by a new one */
+
+        (void) match_publish("/a.b");
+
+        p[0] = fixture_publication("/a.b", match_body, 100);
+        p[1] = p[0];
+
+        assert_int_equal(ngx_stomp_broker_publish(&match_b[2], p, i % 2 + 1),
+                         NGX_OK);
+        assert_int_equal(p[0].subscribers, 1);
+        assert_true(match_waiting(3) != 0);
+
+        match_drain();
+    }
+}
+
+
 static int
 match_setup(void **state)
 {
@@ -405,6 +455,7 @@ main(void)
         match_unit_test(match_slices_test),
         match_unit_test(match_batch_test),
         match_unit_test(match_full_test),
+        match_unit_test(match_topics_test),
     };
 
     return cmocka_run_group_tests_name("match", tests, match_group_setup,

@@ -43,8 +43,8 @@ static ngx_array_t   dotted_array = { dotted, 2, sizeof(ngx_str_t), 2, NULL };
 static ngx_array_t   no_array = { NULL, 0, sizeof(ngx_str_t), 0, NULL };
 
 static ngx_stomp_wildcard_topics_t  topics = { &prefixes_array,
-                                               &dotted_array };
-static ngx_stomp_wildcard_topics_t  slashes = { &prefixes_array, &no_array };
+                                               &dotted_array, 0 };
+static ngx_stomp_wildcard_topics_t  slashes = { &prefixes_array, &no_array, 0 };
 
 
 static wildcard_case_t  wildcard_cases[] = {
