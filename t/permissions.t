@@ -12,9 +12,9 @@ $t->write_conf(<<'CONF')->start;
 stomp_broker chat {
     zone 1m;
     topic /topic/ /chat/;
-    topic /stock/ /open/ separator=.;
+    topic /stock/ /open/ /mixed/ separator=.;
 
-    deny  subscribe /stock/nyse.secret;
+    deny  subscribe /stock/nyse.secret /mixed/*/a.x/secret;
 
     deny  send /topic/locked /chat/*/locked;
     allow send /topic/admin user=root;
@@ -92,6 +92,8 @@ for ([ '', '/stock/nyse.ibm', 1 ], [ '', '/stock/nyse.secret', 0 ],
      [ '', '/stock/*.secret', 0 ], [ '', '/stock/#.secret', 0 ],
      [ '', '/stock/nyse.*.a', 0 ], [ '', '/open/nyse.*', 1 ],
      [ '', '/open/#', 1 ],
+     [ '', '/mixed/*/a.*', 0 ], [ '', '/mixed/**/a.*', 0 ],
+     [ '', '/mixed/x*/a.*', 0 ], [ '', '/mixed/x*/a.y', 1 ],
      [ '', '/topic/**', 0 ], [ 'tom', '/topic/**', 0 ],
      [ '', '/topic/secret/*', 0 ], [ 'tom', '/topic/secret/*', 0 ],
      [ 'tom', '/topic/*/own', 0 ], [ '', '/topic/*/own', 0 ],
