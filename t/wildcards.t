@@ -199,6 +199,18 @@ for my $name ('/topic/a/*', '/topic/**', '/topic/*/b', '/topic/a**',
     is($res->status, 400, "batch with $name");
 }
 
+{
+    my $long = '/rabbit/' . 'a.' x 63;
+    my $c = $t->stomp;
+
+    is($t->push_message("${long}a", 'x')->status, 200, '64 words between dots');
+    is($t->push_message("${long}a.", 'x')->status, 400, 'not 65');
+    $c->send_frame(SEND => [ destination => "${long}a.a", receipt => 'r' ],
+                   'x');
+    $c->expect(ERROR => 'receipt-id' => 'r', -body => qr/more than 64 words/,
+               -name => 'SEND to 65');
+}
+
 for ([ '/topic/a/**/b' => qr/last segment/ ],
      [ '/topic/a*' => qr/whole segment/ ],
      [ '/top*/a' => qr/"topic" directive/ ],

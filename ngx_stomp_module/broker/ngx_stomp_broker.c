@@ -238,6 +238,17 @@ ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
 }
 
 
+const char *
+ngx_stomp_broker_name(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
+{
+    ngx_stomp_wildcard_topics_t  topics;
+
+    ngx_stomp_broker_topics(conf, &topics);
+
+    return ngx_stomp_wildcard_name(&topics, name);
+}
+
+
 ngx_int_t
 ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
     ngx_stomp_interest_t *in)

@@ -177,10 +177,16 @@ ngx_stomp_match_locked(ngx_stomp_zone_t *zone,
 
     m->sections++;
 
-    if (m->sections > NGX_STOMP_MATCH_SECTIONS
-        || m->restarts > NGX_STOMP_MATCH_RESTARTS)
-    {
+    if (m->restarts > NGX_STOMP_MATCH_RESTARTS) {
         ngx_stomp_match_all_locked(zone, m);
+        return NGX_OK;
+    }
+
+    /* what took too long is kept, too: not to try it again at each publish */
+
+    if (m->sections > NGX_STOMP_MATCH_SECTIONS) {
+        ngx_stomp_match_all_locked(zone, m);
+        ngx_stomp_match_store_locked(zone, topics, p, dest, m);
         return NGX_OK;
     }
 

@@ -112,6 +112,39 @@ ngx_stomp_wildcard_topic(ngx_stomp_wildcard_topics_t *topics, ngx_uint_t i,
 }
 
 
+const char *
+ngx_stomp_wildcard_name(ngx_stomp_wildcard_topics_t *topics, ngx_str_t *name)
+{
+    u_char      *p, *last;
+    ngx_str_t   *dotted;
+    ngx_uint_t   i, n;
+
+    dotted = topics->dotted->elts;
+    last = name->data + name->len;
+
+    for (i = 0; i < topics->dotted->nelts; i++) {
+
+        if (name->len <= dotted[i].len
+            || ngx_memcmp(name->data, dotted[i].data, dotted[i].len) != 0)
+        {
+            continue;
+        }
+
+        n = 1;
+
+        for (p = name->data + dotted[i].len; p < last; p++) {
+            n += (*p == '.');
+        }
+
+        if (n > NGX_STOMP_WILDCARD_WORDS) {
+            return "the destination has more than 64 words between dots";
+        }
+    }
+
+    return NULL;
+}
+
+
 u_char
 ngx_stomp_wildcard_separator(ngx_stomp_wildcard_topics_t *topics, ngx_uint_t i)
 {

@@ -24,7 +24,7 @@
  */
 
 
-/* words of a pattern, behind the prefix of its topic */
+/* words of a pattern, and between dots of a name, behind the topic's prefix */
 #define NGX_STOMP_WILDCARD_WORDS  64
 
 
@@ -53,6 +53,13 @@ typedef struct {
  */
 ngx_int_t ngx_stomp_wildcard_parse(ngx_stomp_wildcard_topics_t *topics,
     ngx_str_t *name, ngx_stomp_wildcard_t *w, const char **error);
+
+/*
+ * Returns NULL if a plain name can be published to, or a sentence for the
+ * client: the longer a name, the longer patterns between dots are compared.
+ */
+const char *ngx_stomp_wildcard_name(ngx_stomp_wildcard_topics_t *topics,
+    ngx_str_t *name);
 
 /*
  * Returns 1 if the name matches, else 0.  Adds the words that were compared

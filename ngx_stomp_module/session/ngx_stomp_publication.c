@@ -100,15 +100,16 @@ ngx_stomp_destination_check_send(ngx_stomp_broker_conf_t *conf,
 
     /* a user may be called as a wildcard */
 
-    if (error == NULL
-        && !ngx_stomp_user_is(name)
-        && ngx_stomp_broker_wildcard(conf, name, &w, &error) == NGX_OK)
-    {
-        error = "the destination has wildcards, which only subscriptions can "
-                "have";
+    if (error != NULL || ngx_stomp_user_is(name)) {
+        return error;
     }
 
-    return error;
+    if (ngx_stomp_broker_wildcard(conf, name, &w, &error) == NGX_OK) {
+        return "the destination has wildcards, which only subscriptions can "
+               "have";
+    }
+
+    return ngx_stomp_broker_name(conf, name);
 }
 
 

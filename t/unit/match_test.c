@@ -382,6 +382,65 @@ match_topics_test(void **state)
 }
 
 
+/* what takes too long is not searched to its end, and only once */
+
+static void
+match_long_test(void **state)
+{
+    char                      name[NGX_STOMP_DESTINATION_MAX];
+    size_t                    len;
+    ngx_str_t                 prefix, pattern;
+    ngx_uint_t                i;
+    ngx_stomp_interest_t      in;
+    ngx_stomp_broker_conf_t   dotted;
+
+    prefix = fixture_str("/");
+
+    dotted = match.conf;
+    dotted.dotted.elts = &prefix;
+    dotted.dotted.nelts = 1;
+
+    match_b[0].conf = &dotted;
+    match_b[1].conf = &dotted;
+
+    for (i = 0; i < 1100; i++) {
+        len = 2;
+        memcpy(name, "/#", len);
+
+        while (len < 2 + 2 * 60) {
+            memcpy(&name[len], ".a", 2);
+            len += 2;
+        }
+
+        snprintf(&name[len], sizeof(name) - len, ".b%u", (unsigned) i);
+
+        pattern = fixture_str(name);
+        assert_int_equal(ngx_stomp_broker_subscribe(&match_b[1], &pattern,
+                                                    &in),
+                         NGX_OK);
+    }
+
+    memset(name, 'a', sizeof(name));
+    name[0] = '/';
+
+    for (i = 2; i < 200; i += 2) {
+        name[i] = '.';
+    }
+
+    name[200] = '\0';
+
+    match_sections = 0;
+    (void) match_publish(name);
+    assert_true(match_sections > 1024 && match_sections < 1100);
+    assert_int_equal(match_waiting(1), 1);
+
+    match_sections = 0;
+    (void) match_publish(name);
+    assert_true(match_sections <= 2);
+    assert_int_equal(match_waiting(1), 2);
+}
+
+
 static int
 match_setup(void **state)
 {
@@ -456,6 +515,7 @@ main(void)
         match_unit_test(match_batch_test),
         match_unit_test(match_full_test),
         match_unit_test(match_topics_test),
+        match_unit_test(match_long_test),
     };
 
     return cmocka_run_group_tests_name("match", tests, match_group_setup,

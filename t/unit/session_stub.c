@@ -317,3 +317,10 @@ ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf, ngx_str_t *name,
 {
     return NGX_DECLINED;
 }
+
+
+const char *
+ngx_stomp_broker_name(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
+{
+    return NULL;
+}

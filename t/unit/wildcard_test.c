@@ -337,6 +337,29 @@ wildcard_topic_test(void **state)
 }
 
 
+static void
+wildcard_name_test(void **state)
+{
+    u_char     text[3 + 2 * 64];
+    ngx_str_t  name;
+
+    memset(text, '.', sizeof(text));
+    memcpy(text, "/r/", 3);
+
+    name.data = text;
+    name.len = 3 + 63;
+    assert_null(ngx_stomp_wildcard_name(&topics, &name));
+    assert_null(ngx_stomp_wildcard_name(&slashes, &name));
+
+    name.len++;
+    assert_non_null(ngx_stomp_wildcard_name(&topics, &name));
+    assert_null(ngx_stomp_wildcard_name(&slashes, &name));
+
+    memcpy(text, "/t/", 3);
+    assert_null(ngx_stomp_wildcard_name(&topics, &name));
+}
+
+
 int
 main(void)
 {
@@ -346,6 +369,7 @@ main(void)
         cmocka_unit_test(wildcard_random_test),
         cmocka_unit_test(wildcard_steps_test),
         cmocka_unit_test(wildcard_topic_test),
+        cmocka_unit_test(wildcard_name_test),
     };
 
     unit_guard_init(&guard_pattern, 4096);
