@@ -270,6 +270,10 @@ ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
     in->pattern = (ngx_stomp_broker_wildcard(b->conf, name, &w, &error)
                    == NGX_OK);
 
+    if (in->pattern) {
+        hash = ngx_stomp_pattern_hash(&w, hash);
+    }
+
     for (tries = 0; tries < 2; tries++) {
 
         ngx_stomp_zone_lock(zone);
@@ -673,7 +677,7 @@ ngx_stomp_broker_last(ngx_stomp_broker_t *b, uint32_t interest)
 uint32_t
 ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
 {
-    uint32_t                  n, kind;
+    uint32_t                  n, kind, hash;
     const char               *error;
     ngx_stomp_zone_t         *zone;
     ngx_stomp_match_t         m;
@@ -691,8 +695,13 @@ ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
     p.destination = *name;
     p.hash = ngx_stomp_dest_hash(zone, name);
 
-    kind = (ngx_stomp_broker_wildcard(b->conf, name, &w, &error) == NGX_OK)
-           ? NGX_STOMP_KIND_PATTERN : NGX_STOMP_KIND_TOPIC;
+    kind = NGX_STOMP_KIND_TOPIC;
+    hash = p.hash;
+
+    if (ngx_stomp_broker_wildcard(b->conf, name, &w, &error) == NGX_OK) {
+        kind = NGX_STOMP_KIND_PATTERN;
+        hash = ngx_stomp_pattern_hash(&w, hash);
+    }
 
     ngx_stomp_zone_lock(zone);
 
@@ -703,7 +712,7 @@ ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
         n = ngx_stomp_match_subscribers_locked(zone, &m);
     }
 
-    dest = ngx_stomp_dest_find_locked(zone, name, p.hash, kind);
+    dest = ngx_stomp_dest_find_locked(zone, name, hash, kind);
 
     if (dest != NULL) {
         n += dest->subscribers;

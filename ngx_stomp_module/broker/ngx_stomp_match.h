@@ -33,6 +33,14 @@
 #define NGX_STOMP_MATCH_TRIM    64
 
 
+/*
+ * A pattern is another one where a configuration with other topics reads it
+ * in another way: so is its hash.
+ */
+#define ngx_stomp_pattern_hash(w, hash)                                       \
+    ((hash) + 2 * (w)->base + ((w)->separator == '.'))
+
+
 /* a pattern's entry in the index; its destination has the text */
 
 typedef struct {
@@ -88,8 +96,9 @@ typedef struct {
 
 /*
  * Adds one subscription of a slot to a pattern, which is created if it is
- * new; hash: of its text.  The lock is held.  Returns the offset of the
- * interest, or 0 if the zone is full: the caller rolls the section back.
+ * new; hash: ngx_stomp_pattern_hash() of its text's.  The lock is held.
+ * Returns the offset of the interest, or 0 if the zone is full: the caller
+ * rolls the section back.
  */
 uint32_t ngx_stomp_pattern_add_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_wildcard_t *w, uint32_t hash, ngx_uint_t slot);

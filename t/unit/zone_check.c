@@ -129,7 +129,7 @@ static int
 zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest, uint32_t offset,
     uint32_t bucket)
 {
-    uint32_t              other;
+    uint32_t              hash, other;
     ngx_str_t             name;
     ngx_stomp_dest_sh_t  *d;
 
@@ -150,7 +150,18 @@ zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest, uint32_t offset,
     name.len = dest->len;
     name.data = dest->name;
 
-    if (dest->hash != ngx_stomp_dest_hash(w->zone, &name)
+    hash = ngx_stomp_dest_hash(w->zone, &name);
+
+    if (dest->kind == NGX_STOMP_KIND_PATTERN
+        && dest->match && dest->match < w->sh->size)
+    {
+        hash = ngx_stomp_pattern_hash(
+                   (ngx_stomp_pattern_sh_t *) ngx_stomp_zone_ptr(w->zone,
+                                                                 dest->match),
+                   hash);
+    }
+
+    if (dest->hash != hash
         || (dest->hash & (w->sh->nbuckets - 1)) != bucket)
     {
         return zone_fail(w, "destination at %u is in the wrong bucket",
@@ -170,6 +181,7 @@ zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest, uint32_t offset,
         if (d->id == dest->id
             || (d->len == dest->len
                 && d->kind == dest->kind
+                && d->hash == dest->hash
                 && memcmp(d->name, dest->name, d->len) == 0))
         {
             return zone_fail(w, "destinations at %u and %u are the same",
