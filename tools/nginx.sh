@@ -61,7 +61,9 @@ flags_of_kind() {
 -fsanitize=address,undefined -fno-sanitize-recover=all"
         nginx_opt="$module_opt $of_nginx -Wno-error"
         module_ld="-fsanitize=address,undefined $stays"
-        nginx_ld="$module_ld $out/options.o"
+
+        # the sanitizer's own crypt() calls the one that is there at the start
+        nginx_ld="$module_ld $out/options.o -Wl,--no-as-needed -lcrypt"
         ;;
 
     valgrind)

@@ -255,7 +255,10 @@ void ngx_stomp_broker_topics(ngx_stomp_broker_conf_t *conf,
 ngx_int_t ngx_stomp_broker_wildcard(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name, ngx_stomp_wildcard_t *w, const char **error);
 
-/* Does what ngx_stomp_wildcard_name() does, with the topics of a broker. */
+/*
+ * Returns what ngx_stomp_wildcard_name() does, with the topics of a broker:
+ * NULL, or a sentence for the client.
+ */
 const char *ngx_stomp_broker_name(ngx_stomp_broker_conf_t *conf,
     ngx_str_t *name);
 
