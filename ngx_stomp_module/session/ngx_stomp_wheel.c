@@ -602,7 +602,10 @@ ngx_stomp_wheel_drain_all(void)
 }
 
 
-/* as many as it takes to be done in time, one tick like the other */
+/*
+ * As many as it takes to be done in time, one tick like the other; few go
+ * one by one in the last ticks.
+ */
 
 static void
 ngx_stomp_wheel_goodbye(ngx_stomp_hub_t *hub, uint32_t now)
@@ -612,7 +615,7 @@ ngx_stomp_wheel_goodbye(ngx_stomp_hub_t *hub, uint32_t now)
     ngx_stomp_session_t  *s;
 
     left = (hub->drain_end > now) ? hub->drain_end - now : 1;
-    n = (hub->nsessions + left - 1) / left;
+    n = hub->nsessions / left;
 
     for (i = 0; i < NGX_STOMP_WHEEL_SIZE && n; i++) {
 
