@@ -28,6 +28,7 @@ typedef struct {
     ngx_str_t             destination;
     ngx_str_t             headers;
     ngx_str_t             body;
+    unsigned              expires:1;     /* and so may never be delivered */
 } model_publication_t;
 
 

@@ -187,10 +187,12 @@ sub defaults_of_code {
         $value{"session.$1"} = $2;
     }
 
-    $value{inbox_size} = $1
-        if $text =~ /inbox_size = bcf->zone_size \/ (\w+);/;
-    $value{inbox_size} = $1
-        if $text =~ /#define \Q$value{inbox_size}\E\s+(\d+)/;
+    for my $name (qw(inbox_size history_size)) {
+        $value{$name} = $1
+            if $text =~ /$name = bcf->zone_size \/ (\w+);/;
+        $value{$name} = $1
+            if $text =~ /#define \Q$value{$name}\E\s+(\d+)/;
+    }
 
     return %value;
 }
@@ -205,6 +207,7 @@ sub default_as_text {
 
     return "$name same;" if $name eq 'stomp_origins' && $value eq 'NULL';
     return 'an eighth of the zone' if $name eq 'inbox' && $value == 8;
+    return 'half of the zone' if $name eq 'history_size' && $value == 2;
 
     return "$name $1;"
         if $set =~ /_enum_slot$/

@@ -16,10 +16,6 @@
 
 static ngx_stomp_broker_t *ngx_stomp_broker_find(void *addr);
 static void ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b);
-static ngx_uint_t ngx_stomp_broker_sessions_full_locked(
-    ngx_stomp_broker_t *b);
-static void ngx_stomp_broker_session_fill_locked(ngx_stomp_broker_t *b,
-    uint32_t offset, ngx_stomp_session_info_t *info);
 
 
 /* brokers of this process, one for each zone that it has seen */
@@ -198,6 +194,7 @@ ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b)
     counters->refused_sessions += b->refused_sessions;
     counters->dropped_messages += b->dropped_messages;
     counters->delayed += b->delayed;
+    counters->expired += b->expired;
 
     b->delivered = 0;
     b->dropped = 0;
@@ -205,6 +202,7 @@ ngx_stomp_broker_count_locked(ngx_stomp_broker_t *b)
     b->refused_sessions = 0;
     b->dropped_messages = 0;
     b->delayed = 0;
+    b->expired = 0;
 }
 
 
@@ -246,6 +244,47 @@ ngx_stomp_broker_name(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
     ngx_stomp_broker_topics(conf, &topics);
 
     return ngx_stomp_wildcard_name(&topics, name);
+}
+
+
+ngx_int_t
+ngx_stomp_broker_message_number(ngx_stomp_broker_t *b, ngx_str_t *id,
+    uint64_t *sequence)
+{
+    u_char     *p, *last, hex[16 + 1];
+    uint64_t    n;
+
+    p = id->data;
+    last = p + id->len;
+
+    if (id->len < 16 + 2 || id->len > NGX_STOMP_MESSAGE_ID_MAX
+        || p[16] != '-')
+    {
+        return NGX_ABORT;
+    }
+
+    for (n = 0; n < 16; n++) {
+        if ((p[n] < '0' || p[n] > '9') && (p[n] < 'a' || p[n] > 'f')) {
+            return NGX_ABORT;
+        }
+    }
+
+    n = 0;
+
+    for (p += 16 + 1; p < last; p++) {
+
+        if (*p < '0' || *p > '9' || n > (uint64_t) -1 / 10 - 1) {
+            return NGX_ABORT;
+        }
+
+        n = n * 10 + (*p - '0');
+    }
+
+    *sequence = n;
+
+    (void) ngx_sprintf(hex, "%016xL", b->zone.sh->epoch);
+
+    return (ngx_memcmp(id->data, hex, 16) == 0) ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -293,6 +332,7 @@ ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
 
             in->destination = dest->id;
             in->from = zone->sh->sequence;
+            in->retained = (dest->retained != 0);
 
             ngx_stomp_broker_unlock(b);
 
@@ -302,7 +342,7 @@ ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
         ngx_stomp_zone_rollback(zone);
         ngx_stomp_broker_unlock(b);
 
-        ngx_stomp_broker_reclaim(b);
+        (void) ngx_stomp_broker_reclaim(b);
     }
 
     return NGX_BUSY;
@@ -462,15 +502,16 @@ ngx_stomp_broker_release_locked(ngx_stomp_broker_t *b)
 }
 
 
-void
+ngx_uint_t
 ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b)
 {
-    ngx_uint_t            i, n, limbo;
+    ngx_uint_t            i, n, limbo, evicted;
     ngx_stomp_zone_t     *zone;
     ngx_stomp_slot_sh_t  *slot;
 
     zone = &b->zone;
     n = 0;
+    evicted = 0;
 
     /* each unlock gives a slice of what was freed back */
 
@@ -489,163 +530,25 @@ ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b)
             }
         }
 
-        ngx_stomp_match_trim_locked(zone, NGX_STOMP_MATCH_TRIM);
+        /* the first section gives up what can be looked for anew */
+
+        if (n == 1) {
+            evicted = ngx_stomp_history_evict_locked(zone,
+                                                     NGX_STOMP_EVICT_MAX);
+
+        } else {
+            ngx_stomp_match_trim_locked(zone, NGX_STOMP_MATCH_TRIM);
+        }
 
         limbo = (zone->sh->arena.limbo != 0);
 
         ngx_stomp_broker_unlock(b);
 
-    } while (limbo && ++n < NGX_STOMP_RECLAIM_MAX);
-}
+        n++;
 
+    } while (n == 1 || (limbo && n < NGX_STOMP_RECLAIM_MAX));
 
-uint32_t
-ngx_stomp_broker_session_add(ngx_stomp_broker_t *b,
-    ngx_stomp_session_info_t *info)
-{
-    size_t             size;
-    uint32_t           offset;
-    ngx_stomp_zone_t  *zone;
-
-    if (b->slot == NGX_STOMP_SLOT_NONE) {
-        return 0;
-    }
-
-    zone = &b->zone;
-
-    info->addr.len = ngx_min(info->addr.len, NGX_STOMP_SESSION_TEXT_MAX);
-    info->user.len = ngx_min(info->user.len, NGX_STOMP_SESSION_TEXT_MAX);
-
-    size = offsetof(ngx_stomp_session_sh_t, text)
-           + info->addr.len + info->user.len;
-
-    ngx_stomp_zone_lock(zone);
-
-    if (ngx_stomp_broker_sessions_full_locked(b)) {
-        ngx_stomp_broker_unlock(b);
-
-        info->exceeded = 1;
-        b->refused_sessions++;
-        return 0;
-    }
-
-    offset = ngx_stomp_alloc_locked(zone, size);
-
-    if (offset == 0) {
-        ngx_stomp_broker_unlock(b);
-
-        ngx_stomp_broker_reclaim(b);
-
-        ngx_stomp_zone_lock(zone);
-
-        offset = ngx_stomp_alloc_locked(zone, size);
-    }
-
-    if (offset) {
-        ngx_stomp_broker_session_fill_locked(b, offset, info);
-    }
-
-    ngx_stomp_broker_unlock(b);
-
-    return offset;
-}
-
-
-ngx_uint_t
-ngx_stomp_broker_sessions_full(ngx_stomp_broker_t *b)
-{
-    ngx_uint_t  full;
-
-    if (b->conf->max_sessions == 0) {
-        return 0;
-    }
-
-    ngx_stomp_zone_lock(&b->zone);
-
-    full = ngx_stomp_broker_sessions_full_locked(b);
-
-    ngx_stomp_broker_unlock(b);
-
-    b->refused_sessions += full;
-
-    return full;
-}
-
-
-/* sessions of dead workers count until they are reaped */
-
-static ngx_uint_t
-ngx_stomp_broker_sessions_full_locked(ngx_stomp_broker_t *b)
-{
-    uint64_t    n;
-    ngx_uint_t  i;
-
-    if (b->conf->max_sessions == 0) {
-        return 0;
-    }
-
-    n = 0;
-
-    for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
-        n += b->zone.sh->slots[i].nsessions;
-    }
-
-    return n >= (uint64_t) b->conf->max_sessions;
-}
-
-
-static void
-ngx_stomp_broker_session_fill_locked(ngx_stomp_broker_t *b, uint32_t offset,
-    ngx_stomp_session_info_t *info)
-{
-    u_char                  *p;
-    ngx_stomp_zone_t        *zone;
-    ngx_stomp_slot_sh_t     *own;
-    ngx_stomp_session_sh_t  *session, *first;
-
-    zone = &b->zone;
-    own = &zone->sh->slots[b->slot];
-
-    session = ngx_stomp_zone_ptr(zone, offset);
-
-    session->next = own->sessions;
-    session->prev = 0;
-    session->id = info->id;
-    session->since = (uint64_t) info->since;
-    session->addr_len = (uint16_t) info->addr.len;
-    session->user_len = (uint16_t) info->user.len;
-    p = session->text;
-
-    if (info->addr.len) {
-        p = ngx_cpymem(p, info->addr.data, info->addr.len);
-    }
-
-    if (info->user.len) {
-        ngx_memcpy(p, info->user.data, info->user.len);
-    }
-
-    if (session->next) {
-        first = ngx_stomp_zone_ptr(zone, session->next);
-        ngx_stomp_set(zone, &first->prev, offset);
-    }
-
-    ngx_stomp_set(zone, &own->sessions, offset);
-    ngx_stomp_set(zone, &own->nsessions, own->nsessions + 1);
-}
-
-
-void
-ngx_stomp_broker_session_remove(ngx_stomp_broker_t *b, uint32_t session)
-{
-    if (b->slot == NGX_STOMP_SLOT_NONE) {
-        return;
-    }
-
-    ngx_stomp_zone_lock(&b->zone);
-
-    ngx_stomp_session_free_locked(&b->zone, &b->zone.sh->slots[b->slot],
-                                  session);
-    ngx_stomp_broker_unlock(b);
+    return evicted;
 }
 
 
@@ -753,6 +656,11 @@ ngx_stomp_broker_stat(ngx_stomp_broker_t *b, ngx_stomp_stat_t *stat)
     stat->dropped_messages = sh->counters.dropped_messages;
     stat->delayed = sh->counters.delayed;
     stat->recovered = sh->counters.recovered;
+    stat->history = sh->kept.nhistory;
+    stat->retained = sh->kept.nretained;
+    stat->kept = sh->kept.bytes;
+    stat->evicted = sh->counters.evicted;
+    stat->expired = sh->counters.expired;
 
     for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
         slot = &sh->slots[i];
@@ -763,6 +671,7 @@ ngx_stomp_broker_stat(ngx_stomp_broker_t *b, ngx_stomp_stat_t *stat)
 
         stat->sessions += slot->nsessions;
         stat->subscriptions += slot->nsubscriptions;
+        stat->replaying += slot->ncursors;
 
         if (slot->state == NGX_STOMP_SLOT_LIVE) {
             worker = &stat->workers[stat->nworkers++];
@@ -782,4 +691,19 @@ ngx_uint_t
 ngx_stomp_broker_retired(ngx_stomp_broker_t *b)
 {
     return b->zone.sh->retired;
+}
+
+
+ngx_int_t
+ngx_stomp_broker_sweep(ngx_stomp_broker_t *b, uint64_t now)
+{
+    ngx_int_t  rc;
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    rc = ngx_stomp_history_sweep_locked(&b->zone, now);
+
+    ngx_stomp_broker_unlock(b);
+
+    return rc;
 }

@@ -46,13 +46,25 @@ typedef struct {
     uint32_t              topics_id;       /* of both */
     ngx_array_t           access;          /* of ngx_stomp_access_rule_t */
     ngx_stomp_users_t    *users;           /* NULL: anybody may connect */
+    ngx_array_t           histories;       /* ngx_stomp_history_rule_t */
     size_t                zone_size;
     size_t                inbox_size;      /* octets waiting for a worker */
     ngx_int_t             max_sessions;    /* of all workers, 0: any number */
+    size_t                history_size;    /* octets kept, and retained */
+    ngx_uint_t            max_retained;    /* destinations that retain */
     void                 *zone_addr;       /* of the mapping's zone */
     ngx_shmtx_t          *mutex;
     ngx_stomp_broker_t   *broker;          /* this process's, or NULL */
 } ngx_stomp_broker_conf_t;
+
+
+/* how long the messages to some destinations are kept */
+
+typedef struct {
+    ngx_str_t             prefix;
+    uint32_t              length;          /* messages of a destination, > 0 */
+    uint64_t              age;             /* milliseconds */
+} ngx_stomp_history_rule_t;
 
 
 /*
@@ -88,6 +100,7 @@ struct ngx_stomp_broker_s {
     uint64_t                    refused_sessions;
     uint64_t                    dropped_messages;
     uint64_t                    delayed;
+    uint64_t                    expired;
 
     /* posted when this worker's own inbox has something */
     ngx_event_t                *drain;
@@ -115,7 +128,40 @@ typedef struct {
     uint64_t                    from;      /* deliver what is newer */
     uint32_t                    interest;  /* private */
     unsigned                    pattern:1; /* the destination is one */
+    unsigned                    retained:1; /* there is a retained message */
 } ngx_stomp_interest_t;
+
+
+/* messages that one section takes for a replay */
+#define NGX_STOMP_REPLAY_MAX  20
+
+/*
+ * A subscription that gets kept messages first: it takes no others until it
+ * is live.  The caller's; zeroed but for the question.
+ */
+
+typedef struct {
+    /* the question */
+    uint32_t                    interest;
+    uint64_t                    since;     /* what is newer, */
+    uint64_t                    count;     /* at most so many, the newest */
+    unsigned                    resumed:1; /* what is missing since matters */
+
+    /* the answer of each call */
+    unsigned                    gap:1;     /* some are missing before these */
+    unsigned                    retained:1; /* the first one is retained */
+    unsigned                    missed:1;  /* and before the next live one */
+    unsigned                    live:1;    /* these are the last ones: */
+    uint64_t                    from;      /* deliver what is newer */
+    ngx_uint_t                  n;
+    uint32_t                    messages[NGX_STOMP_REPLAY_MAX];
+
+    /* private */
+    unsigned                    started:1;
+    uint32_t                    cursor;
+    uint64_t                    left;
+    uint64_t                    position;
+} ngx_stomp_replay_t;
 
 
 typedef struct {
@@ -153,6 +199,12 @@ typedef struct {
     uint64_t                    dropped_messages;
     uint64_t                    delayed;
     uint64_t                    recovered;
+    uint64_t                    history;   /* messages */
+    uint64_t                    retained;
+    uint64_t                    replaying; /* subscriptions */
+    size_t                      kept;      /* octets of both */
+    uint64_t                    evicted;
+    uint64_t                    expired;
     ngx_uint_t                  nworkers;
     ngx_stomp_worker_stat_t     workers[NGX_STOMP_SLOTS_MAX];
 } ngx_stomp_stat_t;
@@ -178,12 +230,12 @@ void ngx_stomp_broker_detach(ngx_stomp_broker_t *b);
 /*
  * Publishes n messages, 1..NGX_STOMP_BATCH_MAX, in their order and under
  * one lock: all or none.  Fills in subscribers and sequence of each.
- * Messages that nobody hears take no memory.  This worker's subscribers may
- * be served within the call.
- * NGX_OK;  NGX_BUSY: the zone is full, or, for a batch that is patient, an
- * inbox;  NGX_DECLINED: this worker has no slot (yet);  NGX_ABORT: the
- * messages are too many for one section of the lock, with as many workers as
- * listen.
+ * Messages that nobody hears, and that are not kept, take no memory.  This
+ * worker's subscribers may be served within the call.
+ * NGX_OK;  NGX_BUSY: the zone is full, a publication's over is set (too much
+ * is retained already), or, for a batch that is patient, an inbox is full;
+ * NGX_DECLINED: this worker has no slot (yet);  NGX_ABORT: the messages are
+ * too many for one section of the lock, with as many workers as listen.
  */
 ngx_int_t ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *publications, ngx_uint_t n);
@@ -199,12 +251,43 @@ u_char *ngx_stomp_broker_message_id(ngx_stomp_broker_t *b, u_char *buf,
     uint64_t sequence);
 
 /*
+ * Reads a message's id.  NGX_OK: *sequence is its number;  NGX_DECLINED: it is
+ * another broker's, or this one's before its zone was made anew;  NGX_ABORT:
+ * it is malformed.
+ */
+ngx_int_t ngx_stomp_broker_message_number(ngx_stomp_broker_t *b,
+    ngx_str_t *id, uint64_t *sequence);
+
+/*
  * Counts one subscription of this worker to a destination or a pattern of
  * destinations, whose name has 1..NGX_STOMP_DESTINATION_MAX octets.
  * NGX_OK: *in is filled;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot.
  */
 ngx_int_t ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
     ngx_stomp_interest_t *in);
+
+/*
+ * Takes the next messages of a replay, in one section that releases those of
+ * the call before.  They are read with ngx_stomp_message_open() up to the next
+ * call; there may be none though it is not live yet.
+ * NGX_OK: the answer is filled in;  NGX_BUSY: the zone is full, which only the
+ * first call says;  NGX_DECLINED: no slot.
+ */
+ngx_int_t ngx_stomp_broker_replay(ngx_stomp_broker_t *b,
+    ngx_stomp_replay_t *r);
+
+/*
+ * Ends a replay, whatever came of it: releases what it has taken.  Before its
+ * subscription is taken back.
+ */
+void ngx_stomp_broker_replay_end(ngx_stomp_broker_t *b, ngx_stomp_replay_t *r);
+
+/*
+ * Drops kept messages that are too old or have expired, of all destinations:
+ * a slice of them.  now: milliseconds since the epoch.
+ * NGX_OK: all were looked at;  NGX_AGAIN: there are more.
+ */
+ngx_int_t ngx_stomp_broker_sweep(ngx_stomp_broker_t *b, uint64_t now);
 
 /* Takes back count subscriptions of one destination. */
 void ngx_stomp_broker_unsubscribe(ngx_stomp_broker_t *b, uint32_t interest,

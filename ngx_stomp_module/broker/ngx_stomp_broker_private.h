@@ -12,6 +12,8 @@
 #include <ngx_stomp_inbox.h>
 #include <ngx_stomp_match.h>
 #include <ngx_stomp_reap.h>
+#include <ngx_stomp_history.h>
+#include <ngx_stomp_cursor.h>
 #include <ngx_stomp_wake.h>
 
 
@@ -47,10 +49,54 @@ void ngx_stomp_broker_hand(ngx_stomp_broker_t *b, uint32_t delivery);
 
 /*
  * Gives back what waits for it, before a publisher is refused: freed objects,
- * what this worker has delivered, inboxes of overrun workers.  Takes the lock
- * a bounded number of times.
+ * what this worker has delivered, inboxes of overrun workers, and the oldest
+ * history.  Takes the lock a bounded number of times.
+ * Returns the number of messages that history has lost.
  */
-void ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b);
+ngx_uint_t ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b);
+
+
+/* a publication that outlives its deliveries */
+
+#define ngx_stomp_publish_keeps(p)                                            \
+    ((p)->length || ((p)->retain && (p)->body.len))
+
+/*
+ * Notes in a publication what the configuration says about its history.
+ * Needs no lock.
+ */
+void ngx_stomp_publish_prepare(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p);
+
+/*
+ * Returns 1, and sets p->over, if a publication of a batch of so many octets
+ * would have too much retained; or 0.  The lock is held.
+ */
+ngx_uint_t ngx_stomp_publish_over_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_stomp_dest_sh_t *dest, uint32_t bytes);
+
+/*
+ * Keeps a message as its publication wants it, and sets p->trim if the history
+ * of its destination is too long then.  what: of its batch.  The destination
+ * may be freed if its retained message was all that held it.  The lock is
+ * held.
+ */
+void ngx_stomp_publish_keep_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_stomp_dest_sh_t *dest, uint32_t message,
+    ngx_stomp_delivery_sh_t *what);
+
+/*
+ * Drops some of the oldest history as long as it takes more than its share of
+ * the zone.  The lock is held.
+ */
+void ngx_stomp_publish_room_locked(ngx_stomp_broker_t *b);
+
+/*
+ * Drops what the n publications of a batch make too much, in sections of
+ * bounded length.  Takes the lock.
+ */
+void ngx_stomp_publish_trim(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
+    ngx_uint_t n);
 
 
 #endif /* _NGX_STOMP_BROKER_PRIVATE_H_INCLUDED_ */

@@ -11,7 +11,7 @@
 #include <ngx_stomp_match.h>
 
 
-static void ngx_stomp_dest_unused_locked(ngx_stomp_zone_t *zone,
+static void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest);
 
 
@@ -80,12 +80,18 @@ ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
     dest->next = *bucket;
     dest->hash = hash;
     dest->id = zone->sh->destination + 1;
-    dest->last = 0;
+    dest->last = zone->sh->sequence;
     dest->interests = 0;
     dest->subscribers = 0;
-    dest->kind = (uint16_t) kind;
     dest->match = 0;
+    dest->kind = (uint16_t) kind;
     dest->len = (uint16_t) name->len;
+    dest->history = 0;
+    dest->history_tail = 0;
+    dest->nhistory = 0;
+    dest->retained = 0;
+    dest->stored = 0;
+    dest->lost = 0;
     ngx_memcpy(dest->name, name->data, name->len);
 
     ngx_stomp_set64(zone, &zone->sh->destination, dest->id);
@@ -232,18 +238,21 @@ ngx_stomp_interest_remove_locked(ngx_stomp_zone_t *zone, uint32_t interest,
         ngx_stomp_pattern_changed_locked(zone);
     }
 
-    if (dest->interests == 0) {
-        ngx_stomp_dest_unused_locked(zone, dest);
-    }
+    ngx_stomp_dest_release_locked(zone, dest);
 }
 
 
 /* a name that patterns hear keeps what is known of it, and its id */
 
-static void
-ngx_stomp_dest_unused_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
+void
+ngx_stomp_dest_release_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_dest_sh_t *dest)
 {
     ngx_stomp_match_sh_t  *match;
+
+    if (dest->interests || dest->history || dest->retained) {
+        return;
+    }
 
     if (dest->kind == NGX_STOMP_KIND_PATTERN) {
         ngx_stomp_pattern_unlink_locked(zone, dest);
@@ -262,7 +271,7 @@ ngx_stomp_dest_unused_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
 }
 
 
-void
+static void
 ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
 {
     uint32_t              offset, *link;

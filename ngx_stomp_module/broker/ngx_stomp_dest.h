@@ -17,22 +17,29 @@
 
 
 /*
- * A destination lives from its first subscription to its last, and as long as
- * the patterns that match it are known; its id is never used again.  In the
- * zone: lock of the zone; referred to by its bucket.
+ * A destination lives as long as it has a subscription, history or a retained
+ * message, and as long as the patterns that match it are known; its id is never
+ * used again.  In the zone: lock of the zone; referred to by its bucket.
  */
 
 typedef struct {
     uint32_t    next;            /* in the bucket */
     uint32_t    hash;
     uint64_t    id;
-    uint64_t    last;            /* sequence number of the last message */
+    uint64_t    last;            /* sequence number of the last message, or */
+                                 /* of the broker's last when it was made */
     uint32_t    interests;
     uint32_t    subscribers;
     uint32_t    match;           /* a topic's: the patterns that match; */
                                  /* a pattern's: its entry in the index */
     uint16_t    kind;            /* of NGX_STOMP_KIND_* */
     uint16_t    len;
+    uint32_t    history;         /* kept messages, oldest first */
+    uint32_t    history_tail;
+    uint32_t    nhistory;
+    uint32_t    retained;        /* a message, 0: none */
+    uint64_t    stored;          /* number of the last one kept */
+    uint64_t    lost;            /* of the last one not kept before it */
     u_char      name[1];
 } ngx_stomp_dest_sh_t;
 
@@ -72,8 +79,12 @@ ngx_stomp_dest_sh_t *ngx_stomp_dest_find_locked(ngx_stomp_zone_t *zone,
 ngx_stomp_dest_sh_t *ngx_stomp_dest_create_locked(ngx_stomp_zone_t *zone,
     ngx_str_t *name, uint32_t hash, uint32_t kind);
 
-/* Frees a destination without interests and match.  The lock is held. */
-void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
+/*
+ * Frees a destination that nothing needs: it has no interests, history and
+ * retained message, and, if it is a topic, nothing known of it that is worth
+ * to be kept.  The lock is held.
+ */
+void ngx_stomp_dest_release_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest);
 
 /*
@@ -95,8 +106,7 @@ uint32_t ngx_stomp_interest_add_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
 
 /*
  * Takes count subscriptions from an interest; the last one frees it, and the
- * destination with its last interest, unless the patterns that match it are
- * known.  The lock is held.
+ * destination if nothing else needs it.  The lock is held.
  */
 void ngx_stomp_interest_remove_locked(ngx_stomp_zone_t *zone, uint32_t interest,
     uint32_t count);

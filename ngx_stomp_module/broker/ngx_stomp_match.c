@@ -445,7 +445,7 @@ ngx_stomp_match_store_locked(ngx_stomp_zone_t *zone,
         && (dest == NULL || dest->interests == 0))
     {
         if (dest != NULL) {
-            ngx_stomp_dest_free_locked(zone, dest);
+            ngx_stomp_dest_release_locked(zone, dest);
         }
 
         return;
@@ -566,9 +566,7 @@ ngx_stomp_match_drop_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
         ngx_stomp_match_remove_locked(zone, dest);
     }
 
-    if (dest->interests == 0) {
-        ngx_stomp_dest_free_locked(zone, dest);
-    }
+    ngx_stomp_dest_release_locked(zone, dest);
 }
 
 

@@ -23,10 +23,15 @@ static void ngx_stomp_message_init(ngx_stomp_message_sh_t *message,
     ngx_stomp_publication_t *p);
 
 
+#define ngx_stomp_message_head(p)                                             \
+    (sizeof(ngx_stomp_message_sh_t)                                           \
+     + ((p)->extra ? sizeof(ngx_stomp_extra_sh_t) : 0))
+
+
 size_t
 ngx_stomp_message_size(ngx_stomp_publication_t *p)
 {
-    return sizeof(ngx_stomp_message_sh_t) + p->headers.len + p->body.len;
+    return ngx_stomp_message_head(p) + p->headers.len + p->body.len;
 }
 
 
@@ -47,7 +52,7 @@ ngx_stomp_message_create_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_message_init(message, p);
     message->tail = offset;
 
-    ngx_stomp_message_fill((u_char *) (message + 1), p, 0,
+    ngx_stomp_message_fill((u_char *) message + ngx_stomp_message_head(p), p, 0,
                            p->headers.len + p->body.len);
 
     return offset;
@@ -58,7 +63,8 @@ static void
 ngx_stomp_message_init(ngx_stomp_message_sh_t *message,
     ngx_stomp_publication_t *p)
 {
-    ngx_time_t  *tp;
+    ngx_time_t            *tp;
+    ngx_stomp_extra_sh_t  *extra;
 
     tp = ngx_timeofday();
 
@@ -72,7 +78,24 @@ ngx_stomp_message_init(ngx_stomp_message_sh_t *message,
     message->flags = p->flags;
     message->headers = (uint32_t) p->headers.len;
     message->body = (uint32_t) p->body.len;
-    message->reserved = 0;
+    message->held = 0;
+
+    if (!p->extra) {
+        return;
+    }
+
+    message->flags |= NGX_STOMP_MESSAGE_EXTRA;
+
+    extra = (ngx_stomp_extra_sh_t *) (message + 1);
+
+    ngx_memzero(extra, sizeof(ngx_stomp_extra_sh_t));
+
+    extra->expires = p->expires;
+    extra->until = message->time + p->age;
+
+    if (p->expires) {
+        extra->until = ngx_min(extra->until, p->expires);
+    }
 }
 
 
@@ -135,7 +158,7 @@ ngx_stomp_batch_fill_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot,
         p = ngx_stomp_zone_ptr(zone, offset);
         left = pub->headers.len + pub->body.len - batch->written;
 
-        size = (offset == batch->message) ? sizeof(ngx_stomp_message_sh_t)
+        size = (offset == batch->message) ? ngx_stomp_message_head(pub)
                                           : sizeof(ngx_stomp_chunk_sh_t);
 
         left = ngx_min(left, NGX_STOMP_PAGE_SIZE - size);
@@ -170,7 +193,7 @@ ngx_stomp_batch_object_locked(ngx_stomp_zone_t *zone,
 
     pub = &batch->publications[batch->current];
 
-    size = (batch->written == 0) ? sizeof(ngx_stomp_message_sh_t)
+    size = (batch->written == 0) ? ngx_stomp_message_head(pub)
                                  : sizeof(ngx_stomp_chunk_sh_t);
 
     size += pub->headers.len + pub->body.len - batch->written;
@@ -252,7 +275,8 @@ uint32_t
 ngx_stomp_message_open(ngx_stomp_zone_t *zone, uint32_t message,
     ngx_stomp_message_t *m)
 {
-    size_t                   len;
+    size_t                   len, head;
+    ngx_stomp_extra_sh_t    *extra;
     ngx_stomp_message_sh_t  *sh;
 
     sh = ngx_stomp_zone_ptr(zone, message);
@@ -260,15 +284,23 @@ ngx_stomp_message_open(ngx_stomp_zone_t *zone, uint32_t message,
     m->sequence = sh->sequence;
     m->destination = sh->destination;
     m->time = sh->time;
-    m->flags = sh->flags;
+    m->flags = sh->flags & ~NGX_STOMP_MESSAGE_EXTRA;
     m->headers = sh->headers;
     m->body = sh->body;
+    m->expires = 0;
+
+    head = sizeof(ngx_stomp_message_sh_t);
+
+    if (sh->flags & NGX_STOMP_MESSAGE_EXTRA) {
+        extra = (ngx_stomp_extra_sh_t *) (sh + 1);
+        m->expires = extra->expires;
+        head += sizeof(ngx_stomp_extra_sh_t);
+    }
 
     len = (size_t) sh->headers + sh->body;
 
-    m->pos = (u_char *) (sh + 1);
-    m->left = ngx_min(len, NGX_STOMP_PAGE_SIZE
-                           - sizeof(ngx_stomp_message_sh_t));
+    m->pos = (u_char *) sh + head;
+    m->left = ngx_min(len, NGX_STOMP_PAGE_SIZE - head);
     m->next = sh->next;
 
     return sh->sibling;

@@ -27,11 +27,45 @@ typedef struct {
     uint64_t    sequence;
     uint64_t    destination;     /* its id */
     uint64_t    time;            /* milliseconds since the epoch */
-    uint32_t    flags;           /* the publisher's own */
+    uint32_t    flags;           /* the publisher's own, but for one */
     uint32_t    headers;         /* octets; the body follows them */
     uint32_t    body;
-    uint32_t    reserved;
+    uint32_t    held;            /* messages of the batch that are kept; of */
+                                 /* the first one */
 } ngx_stomp_message_sh_t;
+
+
+/* of the flags: an ngx_stomp_extra_sh_t stands before the headers */
+#define NGX_STOMP_MESSAGE_EXTRA  0x80000000U
+
+
+/*
+ * What only a message has that is kept, or that expires.  But for expires it
+ * is of the lock, also in a message that is in hand.
+ */
+
+typedef struct {
+    uint32_t    next;            /* of the destination's history, newer */
+    uint32_t    prev;
+    uint32_t    all_next;        /* of all history of the zone */
+    uint32_t    all_prev;
+    uint32_t    retained_next;   /* of all retained messages */
+    uint32_t    retained_prev;
+    uint32_t    dest;
+    uint32_t    batch;           /* its first message */
+    uint32_t    bytes;           /* of the batch */
+    uint32_t    state;           /* NGX_STOMP_KEPT_*, 0: not kept */
+    uint64_t    expires;         /* milliseconds since the epoch, 0: never */
+    uint64_t    until;           /* in history; likewise */
+} ngx_stomp_extra_sh_t;
+
+
+#define NGX_STOMP_KEPT_HISTORY   1
+#define NGX_STOMP_KEPT_RETAINED  2
+
+#define ngx_stomp_message_extra(zone, message)                                \
+    ((ngx_stomp_extra_sh_t *) ngx_stomp_zone_ptr(zone, (message)              \
+                                      + sizeof(ngx_stomp_message_sh_t)))
 
 
 /* the objects after a message's first */
@@ -59,7 +93,8 @@ typedef struct {
     ngx_str_t   destination;
     ngx_str_t   headers;         /* opaque here */
     ngx_str_t   body;
-    uint32_t    flags;           /* opaque here */
+    uint32_t    flags;           /* opaque here, but for the top bit: 0 */
+    uint64_t    expires;         /* milliseconds since the epoch, 0: never */
 
     /* of the first one: NGX_BUSY rather than a worker that is overrun */
     unsigned    patient:1;
@@ -70,8 +105,19 @@ typedef struct {
 
     /* private */
     uint32_t    hash;
+    uint32_t    length;          /* of the destination's history, 0: none */
+    uint64_t    age;             /* milliseconds */
+
+    unsigned    retain:1;        /* replaces what the destination retains; */
+                                 /* without a body: removes it */
+    unsigned    over:1;          /* answer: too much is retained already */
+
+    /* private */
     uint32_t    matched;         /* subscriptions of patterns */
+    unsigned    heard:1;         /* by somebody when it was looked up */
     unsigned    wanted:1;
+    unsigned    extra:1;
+    unsigned    trim:1;          /* the history is too long now */
 } ngx_stomp_publication_t;
 
 
@@ -81,6 +127,7 @@ typedef struct {
     uint64_t    sequence;
     uint64_t    destination;
     uint64_t    time;
+    uint64_t    expires;         /* milliseconds since the epoch, 0: never */
     uint32_t    flags;
     uint32_t    headers;
     uint32_t    body;

@@ -18,6 +18,12 @@
 #define NGX_STOMP_NOTES_SLOT   12
 #define NGX_STOMP_NOTES_MAX    (NGX_STOMP_UNDO_MAX - 512)
 
+/* attempts to publish, each behind a slice of the oldest history */
+#define NGX_STOMP_PUBLISH_TRIES  64
+
+/* one comes, one goes; with a second one a history that is too long shrinks */
+#define NGX_STOMP_TRIM_ONE     2
+
 
 /* the workers that a batch goes to */
 
@@ -41,9 +47,17 @@ static ngx_int_t ngx_stomp_publish_link(ngx_stomp_broker_t *b,
     ngx_stomp_batch_t *batch);
 static ngx_int_t ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *p, ngx_stomp_match_t *m,
-    ngx_stomp_audience_t *audience, uint64_t *id);
+    ngx_stomp_audience_t *audience, ngx_stomp_dest_sh_t **found);
+static void ngx_stomp_publish_last_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_publication_t *p, ngx_stomp_dest_sh_t *dest);
 static void ngx_stomp_publish_match_locked(ngx_stomp_broker_t *b,
     ngx_stomp_match_t *m, ngx_stomp_audience_t *audience);
+static ngx_int_t ngx_stomp_publish_number_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_batch_t *batch, ngx_stomp_audience_t *audience,
+    ngx_stomp_delivery_sh_t *what);
+static ngx_int_t ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, uint32_t offset,
+    ngx_stomp_audience_t *audience, ngx_stomp_delivery_sh_t *what);
 static void ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b,
     ngx_uint_t n);
 static ngx_int_t ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
@@ -61,7 +75,7 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
     ngx_uint_t n)
 {
     ngx_int_t   rc;
-    ngx_uint_t  i, tries;
+    ngx_uint_t  i, tries, evicted;
 
     if (b->slot == NGX_STOMP_SLOT_NONE) {
         return NGX_DECLINED;
@@ -73,11 +87,16 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
 
     for (i = 0; i < n; i++) {
         p[i].hash = ngx_stomp_dest_hash(&b->zone, &p[i].destination);
+        ngx_stomp_publish_prepare(b, &p[i]);
     }
 
     rc = NGX_BUSY;
+    evicted = 0;
 
-    for (tries = 0; tries < 2; tries++) {
+    for (tries = 0;
+         tries < 2 || (evicted && tries < NGX_STOMP_PUBLISH_TRIES);
+         tries++)
+    {
 
         if (n == 1 && ngx_stomp_message_size(p) <= NGX_STOMP_PAGE_SIZE) {
             rc = ngx_stomp_publish_one(b, p);
@@ -86,11 +105,21 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
             rc = ngx_stomp_publish_batch(b, p, n);
         }
 
+        if (rc == NGX_AGAIN) {
+            return NGX_BUSY;
+        }
+
         if (rc != NGX_BUSY) {
             return rc;
         }
 
-        ngx_stomp_broker_reclaim(b);
+        for (i = 0; i < n; i++) {
+            if (p[i].over) {
+                return rc;
+            }
+        }
+
+        evicted = ngx_stomp_broker_reclaim(b);
     }
 
     return rc;
@@ -104,9 +133,9 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 {
     uint32_t                  own;
     ngx_int_t                 rc;
-    uint64_t                  id;
     ngx_stomp_zone_t         *zone;
     ngx_stomp_match_t         match, *m;
+    ngx_stomp_dest_sh_t      *dest;
     ngx_stomp_audience_t      audience;
     ngx_stomp_message_sh_t   *message;
     ngx_stomp_delivery_sh_t   what;
@@ -136,7 +165,13 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     ngx_stomp_publish_count_locked(b, 1);
 
-    if (ngx_stomp_publish_dest_locked(b, p, m, &audience, &id) != NGX_OK) {
+    rc = ngx_stomp_publish_dest_locked(b, p, m, &audience, &dest);
+
+    if (rc == NGX_BUSY) {
+        goto full;
+    }
+
+    if (rc == NGX_DECLINED) {
         ngx_stomp_broker_unlock(b);
         return NGX_OK;
     }
@@ -148,7 +183,7 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     message = ngx_stomp_zone_ptr(zone, what.message);
     message->sequence = p->sequence;
-    message->destination = id;
+    message->destination = (dest != NULL) ? dest->id : 0;
 
     what.count = 1;
     what.bytes = ngx_stomp_arena_size(ngx_stomp_message_size(p));
@@ -158,6 +193,22 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
     if (rc == NGX_BUSY) {
         goto full;
+    }
+
+    if (dest != NULL && (p->retain || p->length)) {
+
+        if (ngx_stomp_publish_over_locked(b, p, dest, what.bytes)) {
+            goto full;
+        }
+
+        ngx_stomp_publish_keep_locked(b, p, dest, what.message, &what);
+
+        if (p->trim) {
+            (void) ngx_stomp_history_trim_locked(zone, dest, p->length,
+                                                 NGX_STOMP_TRIM_ONE);
+        }
+
+        ngx_stomp_publish_room_locked(b);
     }
 
     if (message->refs == 0) {
@@ -183,14 +234,15 @@ full:
 
 /*
  * Adds the workers that want a numbered publication to the audience; match is
- * NULL if there is no pattern.  NGX_OK: *id is its destination's, or 0 if it
- * has none;  NGX_DECLINED: nobody listens.
+ * NULL if there is no pattern.  NGX_OK: *found is its destination, or NULL if
+ * it has none;  NGX_DECLINED: nobody listens, and nothing is to be kept or
+ * removed;  NGX_BUSY: the zone is full.
  */
 
 static ngx_int_t
 ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *p, ngx_stomp_match_t *match,
-    ngx_stomp_audience_t *audience, uint64_t *id)
+    ngx_stomp_audience_t *audience, ngx_stomp_dest_sh_t **found)
 {
     uint32_t                  offset, *word, bit;
     ngx_stomp_zone_t         *zone;
@@ -201,23 +253,29 @@ ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
 
     dest = ngx_stomp_dest_lookup_locked(zone, &p->destination, p->hash);
 
-    *id = (dest != NULL) ? dest->id : 0;
+    if (dest == NULL && ngx_stomp_publish_keeps(p)) {
+
+        dest = ngx_stomp_dest_create_locked(zone, &p->destination, p->hash,
+                                            NGX_STOMP_KIND_TOPIC);
+        if (dest == NULL) {
+            return NGX_BUSY;
+        }
+    }
+
+    *found = dest;
 
     if (match != NULL && match->n) {
         p->subscribers = p->matched;
         ngx_stomp_publish_match_locked(b, match, audience);
-
-    } else if (dest == NULL) {
-        return NGX_DECLINED;
     }
 
-    if (dest == NULL || dest->interests == 0) {
+    if (dest == NULL) {
         return audience->n ? NGX_OK : NGX_DECLINED;
     }
 
-    p->subscribers += dest->subscribers;
+    ngx_stomp_publish_last_locked(zone, p, dest);
 
-    ngx_stomp_set64(zone, &dest->last, p->sequence);
+    p->subscribers += dest->subscribers;
 
     for (offset = dest->interests; offset; offset = in->next) {
         in = ngx_stomp_zone_ptr(zone, offset);
@@ -231,7 +289,26 @@ ngx_stomp_publish_dest_locked(ngx_stomp_broker_t *b,
         }
     }
 
-    return NGX_OK;
+    return (audience->n || p->length || p->retain) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static void
+ngx_stomp_publish_last_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_publication_t *p, ngx_stomp_dest_sh_t *dest)
+{
+    if (p->length) {
+
+        /* what was not stored makes a gap */
+
+        if (dest->stored != dest->last) {
+            ngx_stomp_set64(zone, &dest->lost, dest->last);
+        }
+
+        ngx_stomp_set64(zone, &dest->stored, p->sequence);
+    }
+
+    ngx_stomp_set64(zone, &dest->last, p->sequence);
 }
 
 
@@ -279,7 +356,8 @@ ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b, ngx_uint_t n)
 
 /*
  * NGX_OK: *own is the delivery that this worker has in hand now, or
- * NGX_STOMP_OWN_QUEUED, or 0;  NGX_BUSY: the zone is full.
+ * NGX_STOMP_OWN_QUEUED, or 0;  NGX_BUSY: the zone is full;  NGX_AGAIN: who is
+ * patient finds an inbox full.
  */
 
 static ngx_int_t
@@ -303,7 +381,7 @@ ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
         first = (slot->inbox == 0);
 
         if (patient && !first && ngx_stomp_inbox_full(slot, what, limit)) {
-            return NGX_BUSY;
+            return NGX_AGAIN;
         }
 
         rc = ngx_stomp_inbox_push_locked(zone, slot, what, limit);
@@ -384,7 +462,10 @@ ngx_stomp_publish_batch(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
         rc = ngx_stomp_publish_link(b, &batch);
     }
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_OK) {
+        ngx_stomp_publish_trim(b, p, n);
+
+    } else {
         ngx_stomp_zone_lock(zone);
         ngx_stomp_batch_discard_locked(zone, slot);
         ngx_stomp_broker_unlock(b);
@@ -417,14 +498,14 @@ ngx_stomp_publish_probe(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
         for ( /* void */ ; i < last && stored < NGX_STOMP_PROBE_MATCH; i++) {
 
             p[i].matched = 0;
-            p[i].wanted = 0;
+            p[i].heard = 0;
 
             if (zone->sh->npatterns) {
                 ngx_stomp_broker_match_locked(b, &p[i], &match);
 
                 p[i].matched = ngx_stomp_match_subscribers_locked(zone,
                                                                   &match);
-                p[i].wanted = (match.n != 0);
+                p[i].heard = (match.n != 0);
                 stored += (match.sections != 0);
             }
 
@@ -432,8 +513,10 @@ ngx_stomp_publish_probe(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
                                                 p[i].hash);
 
             if (dest != NULL && dest->interests) {
-                p[i].wanted = 1;
+                p[i].heard = 1;
             }
+
+            p[i].wanted = (p[i].heard || p[i].length || p[i].retain);
         }
 
         ngx_stomp_broker_unlock(b);
@@ -467,24 +550,17 @@ ngx_stomp_publish_fill(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 static ngx_int_t
 ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 {
-    uint32_t                      own, offset;
-    ngx_int_t                     rc;
-    ngx_uint_t                    i, patterns;
-    ngx_stomp_zone_t             *zone;
-    ngx_stomp_match_t             match;
-    ngx_stomp_slot_sh_t          *slot;
-    ngx_stomp_audience_t          audience;
-    ngx_stomp_message_sh_t       *message;
-    ngx_stomp_publication_t      *p;
-    ngx_stomp_delivery_sh_t       what;
-    ngx_stomp_wildcard_topics_t   topics;
+    uint32_t                  own;
+    ngx_int_t                 rc;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_audience_t      audience;
+    ngx_stomp_message_sh_t   *message;
+    ngx_stomp_delivery_sh_t   what;
 
     zone = &b->zone;
     slot = &zone->sh->slots[b->slot];
     own = 0;
-    rc = NGX_OK;
-
-    ngx_stomp_broker_topics(b->conf, &topics);
 
     audience.n = 0;
     ngx_memzero(audience.seen, sizeof(audience.seen));
@@ -493,56 +569,16 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
 
     ngx_stomp_broker_release_locked(b);
 
-    patterns = (zone->sh->npatterns != 0);
     audience.last = zone->sh->sequence + batch->n;
 
-    offset = batch->head;
+    what.message = batch->head;
+    what.count = batch->count;
+    what.bytes = batch->bytes;
     what.last = 0;
 
-    for (i = 0; i < batch->n; i++) {
+    rc = ngx_stomp_publish_number_locked(b, batch, &audience, &what);
 
-        p = &batch->publications[i];
-
-        p->sequence = zone->sh->sequence + 1 + i;
-        p->subscribers = 0;
-
-        /* who has come since is not served: it may have missed the start */
-
-        if (!p->wanted) {
-            continue;
-        }
-
-        message = ngx_stomp_zone_ptr(zone, offset);
-        message->sequence = p->sequence;
-
-        if (patterns) {
-            ngx_stomp_match_known_locked(zone, &topics,
-                              ngx_stomp_dest_lookup_locked(zone,
-                                                           &p->destination,
-                                                           p->hash),
-                              &match);
-        }
-
-        (void) ngx_stomp_publish_dest_locked(b, p, patterns ? &match : NULL,
-                                             &audience,
-                                             &message->destination);
-
-        what.last = p->sequence;
-        offset = message->sibling;
-    }
-
-    ngx_stomp_publish_count_locked(b, batch->n);
-
-    if (NGX_STOMP_NOTES_DEST * batch->n + NGX_STOMP_NOTES_SLOT * audience.n
-        > NGX_STOMP_NOTES_MAX)
-    {
-        rc = NGX_ABORT;
-
-    } else if (batch->head) {
-        what.message = batch->head;
-        what.count = batch->count;
-        what.bytes = batch->bytes;
-
+    if (rc == NGX_OK && batch->head) {
         rc = ngx_stomp_publish_push_locked(b, &what, &audience,
                                            batch->publications->patient, &own);
     }
@@ -559,6 +595,8 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
     if (batch->head) {
         message = ngx_stomp_zone_ptr(zone, batch->head);
 
+        ngx_stomp_set(zone, &message->refs, message->refs - 1);
+
         if (message->refs) {
             ngx_stomp_set(zone, &slot->building, 0);
 
@@ -572,4 +610,125 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
     ngx_stomp_publish_done(b, own);
 
     return NGX_OK;
+}
+
+
+/*
+ * Numbers a batch, and keeps what is to be kept of it.
+ * NGX_OK;  NGX_BUSY: the zone is full, or too much is retained;  NGX_ABORT:
+ * too many messages for one section.
+ */
+
+static ngx_int_t
+ngx_stomp_publish_number_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_batch_t *batch, ngx_stomp_audience_t *audience,
+    ngx_stomp_delivery_sh_t *what)
+{
+    uint32_t                  offset;
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
+    ngx_stomp_zone_t         *zone;
+    ngx_stomp_dest_sh_t      *dest;
+    ngx_stomp_message_sh_t   *message;
+    ngx_stomp_publication_t  *p;
+
+    zone = &b->zone;
+    offset = batch->head;
+
+    /* one of its messages may replace another that is retained */
+
+    if (offset) {
+        message = ngx_stomp_zone_ptr(zone, offset);
+        ngx_stomp_set(zone, &message->refs, message->refs + 1);
+    }
+
+    for (i = 0; i < batch->n; i++) {
+
+        p = &batch->publications[i];
+
+        p->sequence = zone->sh->sequence + 1 + i;
+        p->subscribers = 0;
+
+        /* who has come since is not served: it may have missed the start */
+
+        if (!p->wanted) {
+            dest = ngx_stomp_dest_lookup_locked(zone, &p->destination,
+                                                p->hash);
+            if (dest != NULL) {
+                ngx_stomp_publish_last_locked(zone, p, dest);
+            }
+
+            continue;
+        }
+
+        rc = ngx_stomp_publish_number_one_locked(b, p, offset, audience,
+                                                 what);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        message = ngx_stomp_zone_ptr(zone, offset);
+        offset = message->sibling;
+    }
+
+    ngx_stomp_publish_count_locked(b, batch->n);
+
+    if (NGX_STOMP_NOTES_DEST * batch->n + NGX_STOMP_NOTES_SLOT * audience->n
+        > NGX_STOMP_NOTES_MAX
+        || zone->sh->undo_count + NGX_STOMP_NOTES_SLOT * audience->n
+           > NGX_STOMP_UNDO_MAX - NGX_STOMP_NOTES_SLOT)
+    {
+        return NGX_ABORT;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, uint32_t offset,
+    ngx_stomp_audience_t *audience, ngx_stomp_delivery_sh_t *what)
+{
+    ngx_int_t                     rc;
+    ngx_stomp_zone_t             *zone;
+    ngx_stomp_match_t             match, *m;
+    ngx_stomp_dest_sh_t          *dest;
+    ngx_stomp_message_sh_t       *message;
+    ngx_stomp_wildcard_topics_t   topics;
+
+    zone = &b->zone;
+    m = NULL;
+
+    if (p->heard && zone->sh->npatterns) {
+        m = &match;
+
+        dest = ngx_stomp_dest_lookup_locked(zone, &p->destination, p->hash);
+        ngx_stomp_broker_topics(b->conf, &topics);
+        ngx_stomp_match_known_locked(zone, &topics, dest, &match);
+    }
+
+    rc = ngx_stomp_publish_dest_locked(b, p, m, audience, &dest);
+
+    if (rc == NGX_BUSY) {
+        return NGX_BUSY;
+    }
+
+    message = ngx_stomp_zone_ptr(zone, offset);
+    message->sequence = p->sequence;
+    message->destination = (dest != NULL) ? dest->id : 0;
+
+    what->last = p->sequence;
+
+    if (dest == NULL || (p->length == 0 && !p->retain)) {
+        return NGX_OK;
+    }
+
+    if (ngx_stomp_publish_over_locked(b, p, dest, what->bytes)) {
+        return NGX_BUSY;
+    }
+
+    ngx_stomp_publish_keep_locked(b, p, dest, offset, what);
+
+    return (zone->sh->undo_count > NGX_STOMP_NOTES_MAX) ? NGX_ABORT : NGX_OK;
 }

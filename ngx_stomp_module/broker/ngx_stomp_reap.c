@@ -9,6 +9,10 @@
 #include <ngx_stomp_broker_private.h>
 
 
+/* cursors that one section frees: each holds several messages */
+#define NGX_STOMP_REAP_CURSORS  8
+
+
 static ngx_int_t ngx_stomp_slot_take_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_slot_sh_t *slot);
 static void ngx_stomp_slot_clear_locked(ngx_stomp_zone_t *zone,
@@ -80,6 +84,14 @@ ngx_stomp_slot_take_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
     if (slot->inbox) {
         ngx_stomp_inbox_release_locked(zone, slot, &slot->inbox,
                                        NGX_STOMP_REAP_MAX);
+        return NGX_AGAIN;
+    }
+
+    if (slot->cursors) {
+        for (n = 0; slot->cursors && n < NGX_STOMP_REAP_CURSORS; n++) {
+            ngx_stomp_cursor_free_locked(zone, slot, slot->cursors);
+        }
+
         return NGX_AGAIN;
     }
 

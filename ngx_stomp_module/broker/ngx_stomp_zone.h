@@ -95,6 +95,8 @@ typedef struct {
     uint32_t                 nsessions;
     uint32_t                 nsubscriptions;
     uint32_t                 npatterns;     /* interests in patterns */
+    uint32_t                 cursors;       /* of replays */
+    uint32_t                 ncursors;
     uint64_t                 drained;       /* last sequence number taken */
 } ngx_stomp_slot_sh_t;
 
@@ -130,7 +132,25 @@ typedef struct {
     uint64_t                 dropped_messages;
     uint64_t                 delayed;
     uint64_t                 recovered;     /* sections played back */
+    uint64_t                 evicted;       /* from history, for room */
+    uint64_t                 expired;
 } ngx_stomp_counters_sh_t;
+
+
+/* messages that are kept for later subscribers */
+
+typedef struct {
+    uint32_t                 history;       /* of all destinations, oldest */
+    uint32_t                 history_tail;  /* first */
+    uint32_t                 nhistory;
+    uint32_t                 sweep;         /* looked at next, 0: the first */
+    uint32_t                 retained;      /* likewise */
+    uint32_t                 retained_tail;
+    uint32_t                 nretained;
+    uint32_t                 retained_bytes;
+    uint32_t                 bytes;         /* of batches that have any */
+    uint32_t                 reserved;
+} ngx_stomp_kept_sh_t;
 
 
 typedef struct {
@@ -159,6 +179,7 @@ typedef struct {
     uint32_t                 matches_tail;
     uint32_t                 match_bytes;
 
+    ngx_stomp_kept_sh_t      kept;
     ngx_stomp_arena_sh_t     arena;
     ngx_stomp_counters_sh_t  counters;
     ngx_stomp_slot_sh_t      slots[NGX_STOMP_SLOTS_MAX];

@@ -9,6 +9,7 @@
 #include <ngx_stomp_access.h>
 #include <ngx_stomp_block_access.h>
 #include <ngx_stomp_core_module.h>
+#include <ngx_stomp_block_history.h>
 #include <ngx_stomp_user.h>
 
 
@@ -47,6 +48,11 @@ static ngx_conf_post_t  ngx_stomp_block_inbox_post = {
 
 static ngx_conf_post_t  ngx_stomp_block_sessions_post = {
     ngx_stomp_block_sessions
+};
+
+
+static ngx_conf_num_bounds_t  ngx_stomp_block_retained_bounds = {
+    ngx_conf_check_num_bounds, 0, 100000000
 };
 
 
@@ -100,6 +106,27 @@ static ngx_command_t  ngx_stomp_block_commands[] = {
       0,
       offsetof(ngx_stomp_broker_conf_t, max_sessions),
       &ngx_stomp_block_sessions_post },
+
+    { ngx_string("history"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_TAKE3,
+      ngx_stomp_block_history,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("history_size"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      0,
+      offsetof(ngx_stomp_broker_conf_t, history_size),
+      NULL },
+
+    { ngx_string("max_retained"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(ngx_stomp_broker_conf_t, max_retained),
+      &ngx_stomp_block_retained_bounds },
 
       ngx_null_command
 };
@@ -242,12 +269,17 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     bcf->zone_size = NGX_CONF_UNSET_SIZE;
     bcf->inbox_size = NGX_CONF_UNSET_SIZE;
     bcf->max_sessions = NGX_CONF_UNSET;
+    bcf->history_size = NGX_CONF_UNSET_SIZE;
+    bcf->max_retained = NGX_CONF_UNSET_UINT;
 
     if (ngx_array_init(&bcf->topics, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK
         || ngx_array_init(&bcf->dotted, cf->pool, 1, sizeof(ngx_str_t))
            != NGX_OK
         || ngx_array_init(&bcf->access, cf->pool, 4,
                           sizeof(ngx_stomp_access_rule_t))
+           != NGX_OK
+        || ngx_array_init(&bcf->histories, cf->pool, 4,
+                          sizeof(ngx_stomp_history_rule_t))
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -316,6 +348,10 @@ ngx_stomp_block_finish(ngx_conf_t *cf, ngx_stomp_broker_entry_t *entry)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"inbox\" of stomp_broker \"%V\" is larger than "
                            "its \"zone\"", &bcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_stomp_block_history_finish(cf, bcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -133,6 +133,7 @@ ngx_http_stomp_push_message(ngx_http_request_t *r)
     size_t                      size;
     ngx_int_t                   rc;
     ngx_str_t                   destination, body;
+    const char                 *error;
     ngx_array_t                 headers;
     ngx_stomp_publication_t     p;
     ngx_http_stomp_loc_conf_t  *slcf;
@@ -199,6 +200,13 @@ ngx_http_stomp_push_message(ngx_http_request_t *r)
     ngx_stomp_publication_init(&p, buf, headers.elts, headers.nelts,
                                &destination, &body);
 
+    error = ngx_stomp_publication_options(&p, headers.elts, headers.nelts);
+
+    if (error != NULL) {
+        return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST, "%s (given "
+                                         "as \"X-Stomp-...\")", error);
+    }
+
     return ngx_http_stomp_push_publish(r, &p, 1, 0);
 }
 
@@ -244,6 +252,16 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
                                              NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
                                              "%ui messages are too many for "
                                              "one batch, split it", n);
+        }
+
+        for (i = 0; i < n; i++) {
+            if (p[i].over) {
+                return ngx_http_stomp_send_error(r,
+                                             NGX_HTTP_INSUFFICIENT_STORAGE,
+                                             "the broker retains as many "
+                                             "messages as it may "
+                                             "(max_retained, history_size)");
+            }
         }
 
         if (ngx_http_stomp_add_header(r, "Retry-After", "1") != NGX_OK) {

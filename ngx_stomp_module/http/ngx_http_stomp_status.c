@@ -158,7 +158,13 @@ ngx_http_stomp_status_broker(ngx_http_request_t *r,
         { "refused_sessions", stat->refused_sessions },
         { "dropped_messages", stat->dropped_messages },
         { "delayed", stat->delayed },
-        { "recovered", stat->recovered }
+        { "recovered", stat->recovered },
+        { "history", stat->history },
+        { "retained", stat->retained },
+        { "kept_octets", stat->kept },
+        { "replaying", stat->replaying },
+        { "evicted", stat->evicted },
+        { "expired", stat->expired }
     };
 
     *ngx_sprintf(epoch, "%016xL", stat->epoch) = '\0';

@@ -13,6 +13,7 @@
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_publication.h>
+#include <ngx_stomp_replay.h>
 #include <ngx_stomp_serialize.h>
 #include <ngx_stomp_transaction.h>
 #include <ngx_stomp_user.h>
@@ -158,6 +159,7 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     u_char                   *buf;
     ngx_int_t                 rc;
     ngx_str_t                *destination;
+    const char               *error;
     ngx_stomp_publication_t   p;
     u_char                    small[1024];
 
@@ -203,10 +205,25 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     ngx_stomp_publication_init(&p, buf, frame->headers, frame->nheaders,
                                destination, &frame->body);
 
-    rc = ngx_stomp_broker_publish(s->hub->broker, &p, 1);
+    error = ngx_stomp_publication_options(&p, frame->headers,
+                                          frame->nheaders);
+
+    rc = (error != NULL) ? NGX_ABORT
+                         : ngx_stomp_broker_publish(s->hub->broker, &p, 1);
 
     if (buf != small) {
         ngx_free(buf);
+    }
+
+    if (error != NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "malformed header", "SEND: %s.", error);
+        return NGX_DONE;
+    }
+
+    if (p.over) {
+        ngx_stomp_publication_over(s, frame);
+        return NGX_DONE;
     }
 
     if (rc != NGX_OK) {
@@ -372,9 +389,10 @@ ngx_stomp_command_receipt(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 static ngx_int_t
 ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
-    u_char      buf[NGX_STOMP_DESTINATION_MAX];
-    ngx_int_t   rc;
-    ngx_str_t  *id, *ack, name;
+    u_char               buf[NGX_STOMP_DESTINATION_MAX];
+    ngx_int_t            rc;
+    ngx_str_t           *id, *ack, name;
+    ngx_stomp_wanted_t   wanted;
 
     rc = ngx_stomp_command_target(s, frame, buf, &name);
     if (rc != NGX_OK) {
@@ -419,7 +437,14 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
-    rc = ngx_stomp_fanout_subscribe(s, &name, id);
+    rc = ngx_stomp_replay_wanted(s, frame, &name, &wanted);
+
+    if (rc == NGX_ABORT) {
+        return NGX_DONE;
+    }
+
+    rc = ngx_stomp_fanout_subscribe(s, &name, id,
+                                    (rc == NGX_OK) ? &wanted : NULL);
 
     if (rc == NGX_ERROR) {
         ngx_stomp_session_abort(s);

@@ -11,6 +11,7 @@
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_replay.h>
 #include <ngx_stomp_slow.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_wild.h>
@@ -37,22 +38,11 @@ static ngx_stomp_local_t *ngx_stomp_local_create(ngx_stomp_hub_t *hub,
 static ngx_int_t ngx_stomp_local_grow(ngx_stomp_hub_t *hub);
 static void ngx_stomp_local_free(ngx_stomp_hub_t *hub,
     ngx_stomp_local_t *local);
-static ngx_stomp_group_t **ngx_stomp_group_bucket(ngx_stomp_hub_t *hub,
-    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
-static ngx_stomp_group_t *ngx_stomp_group_lookup(ngx_stomp_hub_t *hub,
-    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
-static ngx_int_t ngx_stomp_group_grow(ngx_stomp_hub_t *hub);
-static ngx_stomp_group_t *ngx_stomp_group_create(ngx_stomp_hub_t *hub,
-    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
-static void ngx_stomp_group_free(ngx_stomp_hub_t *hub,
-    ngx_stomp_group_t *group);
-static ngx_int_t ngx_stomp_group_add(ngx_stomp_group_t *group,
-    ngx_stomp_session_t *s, ngx_stomp_sub_t *sub, ngx_log_t *log);
 static void ngx_stomp_fanout_missed(ngx_stomp_group_t *group, uint64_t last);
 static void ngx_stomp_fanout_encode(ngx_stomp_hub_t *hub,
     ngx_stomp_message_t *m, ngx_stomp_local_t *local,
     ngx_stomp_local_t **patterns, ngx_uint_t n);
-static void ngx_stomp_fanout_local(ngx_stomp_hub_t *hub,
+static ngx_uint_t ngx_stomp_fanout_local(ngx_stomp_hub_t *hub,
     ngx_stomp_local_t *local, ngx_stomp_message_t *m, ngx_stomp_encoded_t *e,
     ngx_int_t rc);
 static void ngx_stomp_fanout_group(ngx_stomp_hub_t *hub,
@@ -64,7 +54,7 @@ static void ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub,
 
 ngx_int_t
 ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
-    ngx_str_t *id)
+    ngx_str_t *id, ngx_stomp_wanted_t *wanted)
 {
     ngx_int_t              rc;
     ngx_stomp_hub_t       *hub;
@@ -91,22 +81,27 @@ ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
         local = ngx_stomp_local_create(hub, &in, name);
     }
 
+    rc = NGX_ERROR;
+
     if (form == NULL || sub == NULL || local == NULL) {
         goto failed;
     }
 
-    group = ngx_stomp_group_lookup(hub, local, form);
-
+    group = ngx_stomp_group_get(hub, local, form);
     if (group == NULL) {
-        group = ngx_stomp_group_create(hub, local, form);
-        if (group == NULL) {
-            goto failed;
-        }
+        goto failed;
     }
 
-    sub->from = in.from;
+    if (wanted != NULL || in.retained) {
+        sub->group = group;
+        rc = ngx_stomp_replay_start(s, sub, &in, wanted);
 
-    if (ngx_stomp_group_add(group, s, sub, hub->log) != NGX_OK) {
+    } else {
+        sub->from = in.from;
+        rc = ngx_stomp_group_add(group, s, sub, hub->log);
+    }
+
+    if (rc != NGX_OK) {
         goto failed;
     }
 
@@ -118,6 +113,11 @@ ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
     s->subs = sub;
     s->nsubs++;
     local->n++;
+
+    if (sub->index == NGX_STOMP_SUB_REPLAYING) {
+        group->waiting++;
+        ngx_stomp_replay_feed(sub);
+    }
 
     return NGX_OK;
 
@@ -131,7 +131,7 @@ failed:
         ngx_free(sub);
     }
 
-    if (group != NULL && group->n == 0) {
+    if (group != NULL && group->n == 0 && group->waiting == 0) {
         ngx_stomp_group_free(hub, group);
     }
 
@@ -141,7 +141,7 @@ failed:
 
     ngx_stomp_broker_unsubscribe(hub->broker, in.interest, 1);
 
-    return NGX_ERROR;
+    return rc;
 }
 
 
@@ -164,16 +164,17 @@ ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_sub_t *sub)
     *next = sub->next;
     s->nsubs--;
 
-    group->n--;
+    if (sub->index == NGX_STOMP_SUB_REPLAYING) {
+        ngx_stomp_replay_cancel(sub);
+        group->waiting--;
 
-    if (sub->index != group->n) {
-        group->members[sub->index] = group->members[group->n];
-        group->members[sub->index].sub->index = sub->index;
+    } else {
+        ngx_stomp_group_remove(group, sub->index);
     }
 
     ngx_free(sub);
 
-    if (group->n == 0) {
+    if (group->n == 0 && group->waiting == 0) {
         ngx_stomp_group_free(hub, group);
     }
 
@@ -341,215 +342,6 @@ ngx_stomp_local_free(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local)
 }
 
 
-/*
- * A destination may have as many groups as subscriptions, and an id may be
- * used for as many destinations: neither list is good to search in.
- */
-
-static ngx_stomp_group_t **
-ngx_stomp_group_bucket(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
-    ngx_stomp_form_t *form)
-{
-    uint32_t  hash;
-
-    /* ids of destinations follow each other, hashes of forms are random */
-
-    hash = (uint32_t) local->id ^ form->hash;
-
-    return &hub->groups[hash & (hub->groups_size - 1)];
-}
-
-
-static ngx_stomp_group_t *
-ngx_stomp_group_lookup(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
-    ngx_stomp_form_t *form)
-{
-    ngx_stomp_group_t  *group;
-
-    if (hub->ngroups == 0) {
-        return NULL;
-    }
-
-    group = *ngx_stomp_group_bucket(hub, local, form);
-
-    while (group != NULL && (group->local != local || group->form != form)) {
-        group = group->chain;
-    }
-
-    return group;
-}
-
-
-static ngx_int_t
-ngx_stomp_group_grow(ngx_stomp_hub_t *hub)
-{
-    uint32_t             i, size;
-    ngx_stomp_group_t   *group, *next, **groups, **old, **bucket;
-
-    size = hub->groups_size ? hub->groups_size * 2 : 256;
-
-    groups = ngx_calloc(size * sizeof(void *), hub->log);
-    if (groups == NULL) {
-        return NGX_ERROR;
-    }
-
-    old = hub->groups;
-    hub->groups = groups;
-
-    i = hub->groups_size;
-    hub->groups_size = size;
-
-    while (i) {
-        for (group = old[--i]; group; group = next) {
-            next = group->chain;
-
-            bucket = ngx_stomp_group_bucket(hub, group->local, group->form);
-            group->chain = *bucket;
-            *bucket = group;
-        }
-    }
-
-    if (old != NULL) {
-        ngx_free(old);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_stomp_group_t *
-ngx_stomp_group_create(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
-    ngx_stomp_form_t *form)
-{
-    ngx_stomp_group_t  *group, **bucket;
-
-    if (hub->ngroups >= hub->groups_size
-        && ngx_stomp_group_grow(hub) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    if (local->first.form == NULL) {
-        group = &local->first;
-
-    } else {
-        group = ngx_alloc(sizeof(ngx_stomp_group_t), hub->log);
-        if (group == NULL) {
-            return NULL;
-        }
-    }
-
-    bucket = ngx_stomp_group_bucket(hub, local, form);
-
-    group->chain = *bucket;
-    *bucket = group;
-    hub->ngroups++;
-
-    group->next = local->groups;
-    group->prev = NULL;
-    group->local = local;
-    group->form = form;
-    group->from = 0;
-    group->members = &group->one;
-    group->n = 0;
-    group->size = 1;
-
-    if (group->next != NULL) {
-        group->next->prev = group;
-    }
-
-    local->groups = group;
-    local->ngroups++;
-    form->refs++;
-
-    return group;
-}
-
-
-static void
-ngx_stomp_group_free(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group)
-{
-    ngx_stomp_group_t  **next;
-    ngx_stomp_local_t   *local;
-
-    local = group->local;
-
-    next = ngx_stomp_group_bucket(hub, local, group->form);
-
-    while (*next != group) {
-        next = &(*next)->chain;
-    }
-
-    *next = group->chain;
-    hub->ngroups--;
-
-    if (group->prev != NULL) {
-        group->prev->next = group->next;
-
-    } else {
-        local->groups = group->next;
-    }
-
-    if (group->next != NULL) {
-        group->next->prev = group->prev;
-    }
-
-    local->ngroups--;
-
-    if (group->members != &group->one) {
-        ngx_free(group->members);
-    }
-
-    ngx_stomp_form_unref(hub, group->form);
-
-    if (group == &local->first) {
-        group->form = NULL;
-
-    } else {
-        ngx_free(group);
-    }
-}
-
-
-static ngx_int_t
-ngx_stomp_group_add(ngx_stomp_group_t *group, ngx_stomp_session_t *s,
-    ngx_stomp_sub_t *sub, ngx_log_t *log)
-{
-    uint32_t             size;
-    ngx_stomp_member_t  *members;
-
-    if (group->n == group->size) {
-        size = ngx_max(4, group->size + group->size / 2);
-
-        members = ngx_alloc(size * sizeof(ngx_stomp_member_t), log);
-        if (members == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(members, group->members,
-                   group->n * sizeof(ngx_stomp_member_t));
-
-        if (group->members != &group->one) {
-            ngx_free(group->members);
-        }
-
-        group->members = members;
-        group->size = size;
-    }
-
-    sub->group = group;
-    sub->index = group->n;
-
-    group->members[group->n].session = s;
-    group->members[group->n].sub = sub;
-    group->n++;
-
-    group->from = ngx_max(group->from, sub->from);
-
-    return NGX_OK;
-}
-
-
 void
 ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
 {
@@ -563,6 +355,12 @@ ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
     local = ngx_stomp_local_lookup(hub, m->destination);
     patterns = NULL;
     n = 0;
+
+    if ((local == NULL && hub->wild == NULL)
+        || ngx_stomp_replay_expired(hub, m))
+    {
+        return;
+    }
 
     if (hub->wild != NULL
         && !(m->flags & NGX_STOMP_MESSAGE_USER)
@@ -590,7 +388,7 @@ ngx_stomp_fanout_encode(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m,
     ngx_stomp_local_t *local, ngx_stomp_local_t **patterns, ngx_uint_t n)
 {
     ngx_int_t             rc;
-    ngx_uint_t            i, split;
+    ngx_uint_t            i, split, marks;
     ngx_stomp_encoded_t   e;
 
     split = (local != NULL) ? local->ngroups : 0;
@@ -603,28 +401,44 @@ ngx_stomp_fanout_encode(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m,
              || (split > 1 && m->body >= NGX_STOMP_SPLIT_BODY));
 
     rc = ngx_stomp_form_message(hub, m, split, &e);
+    marks = 0;
 
     if (local != NULL) {
-        ngx_stomp_fanout_local(hub, local, m, &e, rc);
+        marks = ngx_stomp_fanout_local(hub, local, m, &e, rc);
     }
 
     for (i = 0; i < n; i++) {
-        ngx_stomp_fanout_local(hub, patterns[i], m, &e, rc);
+        (void) ngx_stomp_fanout_local(hub, patterns[i], m, &e, rc);
     }
 
     ngx_stomp_form_done(&e);
+
+    /* patterns replay nothing, and so have no marks */
+
+    if (marks) {
+        ngx_stomp_replay_unmark(hub, local, m);
+    }
 }
 
 
-/* rc: NGX_OK if the message could be read */
+/* rc: NGX_OK if the message could be read; returns the marks of its forms */
 
-static void
+static ngx_uint_t
 ngx_stomp_fanout_local(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
     ngx_stomp_message_t *m, ngx_stomp_encoded_t *e, ngx_int_t rc)
 {
+    ngx_uint_t          marks;
     ngx_stomp_group_t  *group;
 
+    marks = 0;
+
     for (group = local->groups; group; group = group->next) {
+
+        if (group->n == 0) {
+            continue;
+        }
+
+        marks |= group->form->marks;
 
         if (rc == NGX_OK
             && ngx_stomp_form_encode(hub, group->form, m, e) == NGX_OK)
@@ -635,6 +449,8 @@ ngx_stomp_fanout_local(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
             ngx_stomp_fanout_lost(hub, group, m);
         }
     }
+
+    return marks;
 }
 
 

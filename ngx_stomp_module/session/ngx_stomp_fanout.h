@@ -10,6 +10,7 @@
 
 #include <ngx_stomp_session.h>
 #include <ngx_stomp_form.h>
+#include <ngx_stomp_replay.h>
 
 
 /*
@@ -34,6 +35,7 @@ struct ngx_stomp_group_s {
     ngx_stomp_member_t     *members;        /* &one as long as it is enough */
     uint32_t                n;
     uint32_t                size;
+    uint32_t                waiting;        /* replaying, not members yet */
     ngx_stomp_member_t      one;
 };
 
@@ -54,11 +56,27 @@ struct ngx_stomp_local_s {
 
 /*
  * Adds a subscription of a session to the zone and here; id is NULL in 1.0
- * without one.  NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot;
- * NGX_ERROR: no memory.
+ * without one; wanted: what it wants replayed first, or NULL.
+ * NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot;  NGX_ERROR: no
+ * memory.
  */
 ngx_int_t ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
-    ngx_str_t *id);
+    ngx_str_t *id, ngx_stomp_wanted_t *wanted);
+
+/* Returns a destination's group of a form, made if need be; NULL: no memory. */
+ngx_stomp_group_t *ngx_stomp_group_get(ngx_stomp_hub_t *hub,
+    ngx_stomp_local_t *local, ngx_stomp_form_t *form);
+
+/*
+ * Adds a subscription, whose from is set, to a group, or removes the member
+ * with that index.  NGX_OK or NGX_ERROR (no memory).
+ */
+ngx_int_t ngx_stomp_group_add(ngx_stomp_group_t *group,
+    ngx_stomp_session_t *s, ngx_stomp_sub_t *sub, ngx_log_t *log);
+void ngx_stomp_group_remove(ngx_stomp_group_t *group, uint32_t index);
+
+/* Frees a group without members, and without those that will be. */
+void ngx_stomp_group_free(ngx_stomp_hub_t *hub, ngx_stomp_group_t *group);
 
 /* Removes a subscription of a session, here and then from the zone. */
 void ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s,

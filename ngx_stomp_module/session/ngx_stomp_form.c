@@ -14,6 +14,9 @@
 #include <ngx_stomp_ws.h>
 
 
+static ngx_stomp_form_t *ngx_stomp_form_find(ngx_stomp_hub_t *hub,
+    ngx_str_t *id, ngx_uint_t version, ngx_stomp_wire_e wire,
+    ngx_uint_t marks);
 static ngx_int_t ngx_stomp_form_grow(ngx_stomp_hub_t *hub);
 static void ngx_stomp_form_free(ngx_stomp_hub_t *hub, ngx_stomp_form_t *form);
 static ngx_int_t ngx_stomp_form_block(ngx_stomp_hub_t *hub,
@@ -26,6 +29,15 @@ static ngx_stomp_segment_t *ngx_stomp_form_segment(ngx_stomp_hub_t *hub,
 
 static u_char  ngx_stomp_form_command[] = "MESSAGE\n";
 static u_char  ngx_stomp_form_header[] = "subscription:";
+
+/* by NGX_STOMP_MARK_* */
+
+static ngx_str_t  ngx_stomp_form_marks[] = {
+    ngx_null_string,
+    ngx_string("replay-gap:true\n"),
+    ngx_string("retained:true\n"),
+    ngx_string("replay-gap:true\nretained:true\n")
+};
 
 
 /* scratch of the worker: a header block, and the same for another version */
@@ -40,13 +52,35 @@ ngx_stomp_form_t *
 ngx_stomp_form_ref(ngx_stomp_hub_t *hub, ngx_str_t *id, ngx_uint_t version,
     ngx_stomp_wire_e wire)
 {
+    return ngx_stomp_form_find(hub, id, version, wire, 0);
+}
+
+
+ngx_stomp_form_t *
+ngx_stomp_form_marked(ngx_stomp_hub_t *hub, ngx_stomp_form_t *form,
+    ngx_uint_t marks)
+{
+    ngx_str_t  id;
+
+    id.data = form->data;
+    id.len = form->id_len;
+
+    return ngx_stomp_form_find(hub, form->named ? &id : NULL, form->version,
+                               form->wire, marks);
+}
+
+
+static ngx_stomp_form_t *
+ngx_stomp_form_find(ngx_stomp_hub_t *hub, ngx_str_t *id, ngx_uint_t version,
+    ngx_stomp_wire_e wire, ngx_uint_t marks)
+{
     size_t             len, line;
     u_char            *p;
     uint32_t           hash;
     ngx_stomp_form_t  *form, **bucket;
 
     len = (id != NULL) ? id->len : 0;
-    hash = (uint32_t) version;
+    hash = (uint32_t) (version ^ marks << 8);
 
     if (len) {
         hash ^= ngx_stomp_dest_hash(&hub->broker->zone, id);
@@ -62,6 +96,7 @@ ngx_stomp_form_ref(ngx_stomp_hub_t *hub, ngx_str_t *id, ngx_uint_t version,
         if (form->hash == hash
             && form->version == version
             && form->wire == wire
+            && form->marks == marks
             && form->named == (id != NULL)
             && form->id_len == len
             && ngx_memcmp(form->data, len ? id->data : form->data, len) == 0)
@@ -71,11 +106,11 @@ ngx_stomp_form_ref(ngx_stomp_hub_t *hub, ngx_str_t *id, ngx_uint_t version,
         }
     }
 
-    line = 0;
+    line = ngx_stomp_form_marks[marks].len;
 
     if (id != NULL) {
-        line = sizeof(ngx_stomp_form_header) - 1
-               + ngx_stomp_escape_len(id->data, len, version) + 1;
+        line += sizeof(ngx_stomp_form_header) - 1
+                + ngx_stomp_escape_len(id->data, len, version) + 1;
     }
 
     form = ngx_calloc(offsetof(ngx_stomp_form_t, data) + len + line, hub->log);
@@ -87,16 +122,24 @@ ngx_stomp_form_ref(ngx_stomp_hub_t *hub, ngx_str_t *id, ngx_uint_t version,
     form->hash = hash;
     form->version = (uint8_t) version;
     form->wire = (uint8_t) wire;
+    form->marks = (uint8_t) marks;
     form->id_len = (uint32_t) len;
     form->line_len = (uint32_t) line;
 
+    p = form->data;
+
     if (id != NULL) {
         form->named = 1;
-        p = ngx_cpymem(form->data, id->data, len);
+        p = ngx_cpymem(p, id->data, len);
         p = ngx_cpymem(p, ngx_stomp_form_header,
                        sizeof(ngx_stomp_form_header) - 1);
         p = ngx_stomp_escape(p, id->data, len, version);
-        *p = LF;
+        *p++ = LF;
+    }
+
+    if (marks) {
+        ngx_memcpy(p, ngx_stomp_form_marks[marks].data,
+                   ngx_stomp_form_marks[marks].len);
     }
 
     form->next = *bucket;

@@ -13,8 +13,8 @@
 
 /*
  * What makes one subscriber's MESSAGE frames differ from another's: the
- * subscription's id, the version's escapes and the link's wrapping.  Forms
- * are interned, and a message is encoded once for each of them.
+ * subscription's id, the version's escapes, marks and the link's wrapping.
+ * Forms are interned, and a message is encoded once for each of them.
  */
 
 struct ngx_stomp_form_s {
@@ -25,12 +25,19 @@ struct ngx_stomp_form_s {
     uint32_t                hash;
     uint8_t                 version;        /* NGX_STOMP_V* */
     uint8_t                 wire;           /* ngx_stomp_wire_e */
+    uint8_t                 marks;          /* NGX_STOMP_MARK_* */
     unsigned                named:1;        /* has a subscription id */
     unsigned                opened:1;       /* on the hub's list */
     uint32_t                id_len;
     uint32_t                line_len;
     u_char                  data[1];        /* id, "subscription:id" LF */
 };
+
+
+/* headers that only some of a subscription's frames have */
+
+#define NGX_STOMP_MARK_GAP       1
+#define NGX_STOMP_MARK_RETAINED  2
 
 
 /* a message, encoded for one form after the other */
@@ -65,6 +72,13 @@ typedef struct {
  */
 ngx_stomp_form_t *ngx_stomp_form_ref(ngx_stomp_hub_t *hub, ngx_str_t *id,
     ngx_uint_t version, ngx_stomp_wire_e wire);
+
+/*
+ * Returns the form that is like another, but for its marks, with a reference
+ * for the caller.  NULL: no memory.
+ */
+ngx_stomp_form_t *ngx_stomp_form_marked(ngx_stomp_hub_t *hub,
+    ngx_stomp_form_t *form, ngx_uint_t marks);
 
 /* Drops a reference; the last one frees the form. */
 void ngx_stomp_form_unref(ngx_stomp_hub_t *hub, ngx_stomp_form_t *form);

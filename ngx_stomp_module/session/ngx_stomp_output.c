@@ -10,6 +10,7 @@
 #include <ngx_stomp_session.h>
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_form.h>
+#include <ngx_stomp_replay.h>
 #include <ngx_stomp_wheel.h>
 #include <ngx_stomp_ws.h>
 
@@ -547,6 +548,10 @@ ngx_stomp_output_send(ngx_stomp_session_t *s)
     }
 
     s->blocked = (rc == NGX_AGAIN);
+
+    if (s->hungry) {
+        ngx_stomp_replay_room(s);
+    }
 
     return rc;
 }

@@ -12,12 +12,22 @@
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_user.h>
 #include <ngx_stomp_utf8.h>
+#include <ngx_stomp_ws.h>
 
 
 static ngx_uint_t ngx_stomp_publication_is_destination(
     ngx_stomp_header_t *header);
 static ngx_uint_t ngx_stomp_publication_skip(ngx_stomp_header_t *header,
     ngx_uint_t *destination);
+static ngx_int_t ngx_stomp_publication_msec(ngx_str_t *value, uint64_t *msec);
+
+
+/* milliseconds: some 30,000 years */
+#define NGX_STOMP_MSEC_DIGITS  15
+
+#define ngx_stomp_publication_is(header, text)                                \
+    ((header)->name.len == sizeof(text) - 1                                   \
+     && ngx_memcmp((header)->name.data, text, sizeof(text) - 1) == 0)
 
 
 static ngx_str_t  ngx_stomp_reserved[] = {
@@ -27,6 +37,7 @@ static ngx_str_t  ngx_stomp_reserved[] = {
     ngx_string("receipt"),
     ngx_string("redelivered"),
     ngx_string("replay-gap"),
+    ngx_string("retained"),
     ngx_string("subscription"),
     ngx_string("transaction"),
     ngx_null_string
@@ -133,9 +144,7 @@ ngx_stomp_header_reserved(ngx_str_t *name)
 static ngx_uint_t
 ngx_stomp_publication_is_destination(ngx_stomp_header_t *header)
 {
-    return header->name.len == sizeof("destination") - 1
-           && ngx_memcmp(header->name.data, "destination", header->name.len)
-              == 0;
+    return ngx_stomp_publication_is(header, "destination");
 }
 
 
@@ -146,6 +155,12 @@ ngx_stomp_publication_skip(ngx_stomp_header_t *header, ngx_uint_t *destination)
 {
     if (ngx_stomp_publication_is_destination(header)) {
         return (*destination)++;
+    }
+
+    if (ngx_stomp_publication_is(header, "retain")
+        || ngx_stomp_publication_is(header, "ttl"))
+    {
+        return 1;
     }
 
     return ngx_stomp_header_reserved(&header->name);
@@ -239,4 +254,112 @@ ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
     if (ngx_stomp_utf8_validate(&state, body->data, body->len) == NGX_OK) {
         p->flags |= NGX_STOMP_MESSAGE_TEXT;
     }
+}
+
+
+const char *
+ngx_stomp_publication_options(ngx_stomp_publication_t *p,
+    ngx_stomp_header_t *headers, ngx_uint_t n)
+{
+    uint64_t     ttl, expires, now;
+    ngx_uint_t   i;
+    ngx_str_t   *seen[3], *value;
+    ngx_time_t  *tp;
+
+    ngx_memzero(seen, sizeof(seen));
+
+    for (i = n; i > 0; i--) {
+
+        value = &headers[i - 1].value;
+
+        if (ngx_stomp_publication_is(&headers[i - 1], "retain")) {
+            seen[0] = value;
+
+        } else if (ngx_stomp_publication_is(&headers[i - 1], "ttl")) {
+            seen[1] = value;
+
+        } else if (ngx_stomp_publication_is(&headers[i - 1], "expires")) {
+            seen[2] = value;
+        }
+    }
+
+    if (seen[0] != NULL) {
+
+        p->retain = (seen[0]->len == 4
+                     && ngx_memcmp(seen[0]->data, "true", 4) == 0);
+
+        if (!p->retain
+            && (seen[0]->len != 5 || ngx_memcmp(seen[0]->data, "false", 5)))
+        {
+            return "the \"retain\" header must be \"true\" or \"false\"";
+        }
+
+        if (p->retain && (p->flags & NGX_STOMP_MESSAGE_USER)) {
+            return "the \"retain\" header is not for destinations of users";
+        }
+    }
+
+    ttl = 0;
+    expires = 0;
+
+    if (seen[1] != NULL
+        && ngx_stomp_publication_msec(seen[1], &ttl) != NGX_OK)
+    {
+        return "the \"ttl\" header must be a number of milliseconds";
+    }
+
+    if (seen[2] != NULL
+        && ngx_stomp_publication_msec(seen[2], &expires) != NGX_OK)
+    {
+        return "the \"expires\" header must be a time in milliseconds since "
+               "1970";
+    }
+
+    p->expires = expires;
+
+    /* 0 is "never", as in JMS */
+
+    if (ttl) {
+        tp = ngx_timeofday();
+        now = (uint64_t) tp->sec * 1000 + tp->msec;
+
+        p->expires = expires ? ngx_min(expires, now + ttl) : now + ttl;
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_stomp_publication_msec(ngx_str_t *value, uint64_t *msec)
+{
+    size_t  i;
+
+    if (value->len == 0 || value->len > NGX_STOMP_MSEC_DIGITS) {
+        return NGX_ERROR;
+    }
+
+    *msec = 0;
+
+    for (i = 0; i < value->len; i++) {
+
+        if (value->data[i] < '0' || value->data[i] > '9') {
+            return NGX_ERROR;
+        }
+
+        *msec = *msec * 10 + (value->data[i] - '0');
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_stomp_publication_over(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
+{
+    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                            "too much retained",
+                            "stomp_broker \"%V\" retains as many messages as "
+                            "it may (max_retained, history_size).",
+                            &s->hub->broker->conf->name);
 }

@@ -40,15 +40,31 @@ uint32_t ngx_stomp_destination_subscribers(ngx_stomp_broker_t *b,
  */
 ngx_uint_t ngx_stomp_header_reserved(ngx_str_t *name);
 
+/*
+ * Fills in p, which ngx_stomp_publication_init() has made of the same headers,
+ * what "retain", "ttl" and "expires" say; of repeated ones the first counts.
+ * Nothing of the headers is referred to.  Returns NULL, or a sentence that says
+ * what is wrong with them.
+ */
+const char *ngx_stomp_publication_options(ngx_stomp_publication_t *p,
+    ngx_stomp_header_t *headers, ngx_uint_t n);
+
+/*
+ * Answers a frame that was not published since too much would be retained:
+ * ERROR, and the session's end.
+ */
+void ngx_stomp_publication_over(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
+
 /* Returns the size of the block that the headers make. */
 size_t ngx_stomp_publication_size(ngx_stomp_header_t *headers, ngx_uint_t n);
 
 /*
- * Fills p: the header block, without reserved names and repeated
- * destinations, is written to buf, of ngx_stomp_publication_size() octets, and
- * behind it the name that the broker has for the destination of a user; body
- * and other destinations are referred to.  The first destination among the
- * headers is the message's own.
+ * Fills p: the header block, without reserved names, repeated destinations,
+ * "retain" and "ttl", is written to buf, of ngx_stomp_publication_size()
+ * octets, and behind it the name that the broker has for the destination of a
+ * user; body and other destinations are referred to.  The first destination
+ * among the headers is the message's own.
  */
 void ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
     ngx_stomp_header_t *headers, ngx_uint_t n, ngx_str_t *destination,

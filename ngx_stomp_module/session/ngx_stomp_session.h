@@ -27,6 +27,7 @@ typedef struct ngx_stomp_form_s     ngx_stomp_form_t;
 typedef struct ngx_stomp_group_s    ngx_stomp_group_t;
 typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
 typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
+typedef struct ngx_stomp_feed_s     ngx_stomp_feed_t;
 typedef struct ngx_stomp_user_s     ngx_stomp_user_t;
 typedef struct ngx_stomp_extra_s    ngx_stomp_extra_t;
 typedef struct ngx_stomp_wild_s     ngx_stomp_wild_t;
@@ -209,6 +210,7 @@ struct ngx_stomp_session_s {
     unsigned                    progress:1;     /* a frame was handled */
     unsigned                    pinged:1;       /* and nothing came since */
     unsigned                    wrong:1;        /* login, yet to be told */
+    unsigned                    hungry:1;       /* a replay waits for room */
     unsigned                    state:3;
     unsigned                    version:3;      /* NGX_STOMP_V* */
 
@@ -262,9 +264,17 @@ struct ngx_stomp_extra_s {
 struct ngx_stomp_sub_s {
     ngx_stomp_sub_t            *next;           /* of the session */
     ngx_stomp_group_t          *group;
-    uint64_t                    from;
-    uint32_t                    index;          /* in the group */
-};
+
+    union {
+        uint64_t                from;
+        ngx_stomp_feed_t       *feed;           /* not in the group yet */
+    };
+
+    uint32_t                    index;          /* in the group, or */
+};                                              /* NGX_STOMP_SUB_REPLAYING */
+
+
+#define NGX_STOMP_SUB_REPLAYING 0xffffffff
 
 
 /* an acknowledgement in a transaction; the strings may be empty */
@@ -314,6 +324,8 @@ struct ngx_stomp_hub_s {
     uint32_t                    dirty_round;    /* then segments are closed */
     ngx_event_t                 flush;
     ngx_event_t                 closing;        /* closes the dead ones */
+    ngx_event_t                 replay;         /* feeds the hungry ones */
+    ngx_queue_t                 feeds;
     ngx_queue_t                 dead;
 
     uint32_t                    logged[NGX_LOG_DEBUG + 1];  /* last tick */

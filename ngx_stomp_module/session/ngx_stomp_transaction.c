@@ -257,6 +257,7 @@ ngx_stomp_transaction_hold_send(ngx_stomp_session_t *s,
     u_char            *p;
     size_t             size;
     ngx_str_t          name, body;
+    const char        *error;
     ngx_stomp_held_t  *held;
 
     size = ngx_stomp_publication_size(frame->headers, frame->nheaders);
@@ -282,6 +283,15 @@ ngx_stomp_transaction_hold_send(ngx_stomp_session_t *s,
 
     ngx_stomp_publication_init(&held->publication, held->data, frame->headers,
                                frame->nheaders, &name, &body);
+
+    error = ngx_stomp_publication_options(&held->publication, frame->headers,
+                                          frame->nheaders);
+    if (error != NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
+                                "malformed header", "SEND: %s.", error);
+        return NGX_DONE;
+    }
+
     return NGX_OK;
 }
 
@@ -387,7 +397,7 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame, ngx_stomp_transaction_t *t)
 {
     ngx_int_t                 rc;
-    ngx_uint_t                n;
+    ngx_uint_t                i, n, over;
     ngx_stomp_held_t         *held;
     ngx_stomp_publication_t  *p;
 
@@ -411,7 +421,18 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
 
     rc = ngx_stomp_broker_publish(s->hub->broker, p, n);
 
+    over = 0;
+
+    for (i = 0; rc == NGX_BUSY && i < n; i++) {
+        over |= p[i].over;
+    }
+
     ngx_free(p);
+
+    if (over) {
+        ngx_stomp_publication_over(s, frame);
+        return NGX_DONE;
+    }
 
     if (rc == NGX_ABORT) {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TOO_BIG,

@@ -11,6 +11,7 @@
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_hash.h>
 #include <ngx_stomp_output.h>
+#include <ngx_stomp_replay.h>
 #include <ngx_stomp_users.h>
 #include <ngx_stomp_wake.h>
 #include <ngx_stomp_wheel.h>
@@ -22,9 +23,13 @@
 /* slices of a dead worker's belongings that are reaped in one tick */
 #define NGX_STOMP_REAP_SLICES    64
 
+/* slices of the kept messages that are looked at, by each worker */
+#define NGX_STOMP_SWEEP_SLICES   16
+
 
 static void ngx_stomp_wheel_tick(ngx_event_t *ev);
 static void ngx_stomp_wheel_hub(ngx_stomp_hub_t *hub, uint32_t now);
+static void ngx_stomp_wheel_sweep(ngx_stomp_hub_t *hub);
 static void ngx_stomp_wheel_turn(ngx_stomp_hub_t *hub, uint32_t tick,
     uint32_t now);
 static void ngx_stomp_wheel_due(ngx_stomp_session_t *s, uint32_t now);
@@ -95,7 +100,12 @@ ngx_stomp_hub_create(ngx_stomp_broker_t *broker, ngx_log_t *log)
     hub->closing.data = hub;
     hub->closing.log = log;
 
+    hub->replay.handler = ngx_stomp_replay_handler;
+    hub->replay.data = hub;
+    hub->replay.log = log;
+
     ngx_queue_init(&hub->dead);
+    ngx_queue_init(&hub->feeds);
 
     for (i = 0; i < NGX_STOMP_WHEEL_SIZE; i++) {
         ngx_queue_init(&hub->wheel[i]);
@@ -279,6 +289,8 @@ ngx_stomp_wheel_hub(ngx_stomp_hub_t *hub, uint32_t now)
         ngx_stomp_users_refresh(hub->broker->conf->users, hub->log);
     }
 
+    ngx_stomp_wheel_sweep(hub);
+
     if (ngx_stomp_broker_retired(hub->broker)) {
         ngx_stomp_wheel_drain(hub);
     }
@@ -297,6 +309,26 @@ ngx_stomp_wheel_hub(ngx_stomp_hub_t *hub, uint32_t now)
 
     for ( /* void */ ; tick <= now; tick++) {
         ngx_stomp_wheel_turn(hub, tick, now);
+    }
+}
+
+
+/* kept messages go when their time has passed */
+
+static void
+ngx_stomp_wheel_sweep(ngx_stomp_hub_t *hub)
+{
+    uint64_t     msec;
+    ngx_uint_t   i;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    for (i = 0; i < NGX_STOMP_SWEEP_SLICES; i++) {
+        if (ngx_stomp_broker_sweep(hub->broker, msec) != NGX_AGAIN) {
+            break;
+        }
     }
 }
 
@@ -657,6 +689,10 @@ ngx_stomp_wheel_abort(ngx_stomp_hub_t *hub)
 
     if (hub->flush.posted) {
         ngx_delete_posted_event(&hub->flush);
+    }
+
+    if (hub->replay.posted) {
+        ngx_delete_posted_event(&hub->replay);
     }
 
     if (hub->closing.posted) {

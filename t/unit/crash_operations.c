@@ -19,11 +19,11 @@ const char           *crash_names[MODEL_DESTS] = {
     "/p/1", "/p/2", "/p/1/2"
 };
 
-static uint32_t       crash_interest;
+uint32_t              crash_interest;
 static uint32_t       crash_session;
 
 
-static void
+void
 crash_subscribe(ngx_uint_t worker, const char *name)
 {
     ngx_str_t             str;
@@ -664,6 +664,45 @@ crash_operation_t  crash_operations[] = {
       NULL },
     { "detach", crash_prepare_detach, crash_run_detach,
       { .kind = MODEL_DETACH },
+      NULL },
+    { "keep, new", crash_prepare_kept_none, crash_run_keep,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "keep, one too many", crash_prepare_kept, crash_run_keep,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "keep, batch", crash_prepare_kept, crash_run_keep_batch,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "keep, three pages", crash_prepare_kept, crash_run_keep_large,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "keep, full", crash_prepare_kept_full, crash_run_keep,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "retain", crash_prepare_kept, crash_run_retain,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "retain, clear", crash_prepare_kept, crash_run_retain_clear,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "publish, expiring", crash_prepare_kept, crash_run_expiring,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "sweep", crash_prepare_kept, crash_run_sweep,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "replay", crash_prepare_replay, crash_run_replay,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "replay, next", crash_prepare_replay_taken, crash_run_replay,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "replay, lost", crash_prepare_replay_lost, crash_run_replay,
+      { .kind = MODEL_UNKNOWN },
+      NULL },
+    { "replay, reap", crash_prepare_replay_taken, crash_run_replay_reap,
+      { .kind = MODEL_UNKNOWN },
       NULL },
 };
 

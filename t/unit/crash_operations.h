@@ -36,6 +36,30 @@ extern u_char               crash_body[64 * 1024];
 extern const char          *crash_names[MODEL_DESTS];
 
 extern crash_operation_t    crash_operations[];
+
+/* Subscribes, or ends the program. */
+void crash_subscribe(ngx_uint_t worker, const char *name);
+extern uint32_t             crash_interest;
+
+/* Drops all history and all that is retained. */
+void crash_forget_kept(void);
+
+/* operations on messages that are kept */
+void crash_prepare_kept(void);
+void crash_prepare_kept_none(void);
+void crash_prepare_kept_full(void);
+void crash_prepare_replay(void);
+void crash_prepare_replay_taken(void);
+void crash_prepare_replay_lost(void);
+void crash_run_keep(void);
+void crash_run_keep_batch(void);
+void crash_run_keep_large(void);
+void crash_run_retain(void);
+void crash_run_retain_clear(void);
+void crash_run_expiring(void);
+void crash_run_sweep(void);
+void crash_run_replay(void);
+void crash_run_replay_reap(void);
 extern ngx_uint_t           crash_noperations;
 
 

@@ -53,6 +53,7 @@ typedef struct {
 static crash_states_t       *crash_states;
 static zone_model_t          crash_models[CRASH_MODELS];
 static ngx_uint_t            crash_nmodels;
+static ngx_uint_t            crash_modelled;
 static u_char               *crash_snapshot;
 static ngx_uint_t            crash_left;        /* stores to live */
 
@@ -113,6 +114,10 @@ crash_foresee(crash_operation_t *op)
     const char          *error;
     static zone_model_t  m;
 
+    if (op->model.kind == MODEL_UNKNOWN) {
+        return;
+    }
+
     error = zone_content(&crash.zone, crash_names, &m, &building);
     if (error) {
         fail_msg("%s: %s", op->name, error);
@@ -168,7 +173,7 @@ crash_unlock_hook(void)
 
     crash_state_add(zone_digest(&crash.zone));
 
-    error = crash_unforeseen(0);
+    error = crash_modelled ? crash_unforeseen(0) : NULL;
 
     if (error) {
         snprintf(crash_figures->error, sizeof(crash_figures->error),
@@ -215,6 +220,7 @@ crash_learn(crash_operation_t *op)
 
     if (pid == 0) {
         ngx_stub_unlock_hook = crash_unlock_hook;
+        crash_modelled = (op->model.kind != MODEL_UNKNOWN);
         op->run();
         _exit(0);
     }
@@ -224,7 +230,7 @@ crash_learn(crash_operation_t *op)
                  crash_figures->error);
     }
 
-    error = crash_unforeseen(1);
+    error = (op->model.kind == MODEL_UNKNOWN) ? NULL : crash_unforeseen(1);
     if (error) {
         fail_msg("%s: unlike the model: %s", op->name, error);
     }
@@ -257,6 +263,8 @@ crash_reap_all(const char *name, ngx_uint_t n)
             ngx_stomp_zone_unlock(&crash.zone);
         } while (again);
     }
+
+    crash_forget_kept();
 
     /* and with the patterns what is known of names, on a worker's tick */
 

@@ -351,7 +351,7 @@ guard_seed_released(void)
 
 static guard_seed_t  guard_seeds[] = {
     { guard_seed_count, guard_test_deliver,
-      "octet 28 of an object of 48: read without the lock" },
+      "octet 28 of an object of 96: read without the lock" },
     { guard_seed_bucket, guard_test_deliver,
       "a hash bucket: read without the lock" },
     { guard_seed_inbox, guard_test_deliver,
@@ -363,7 +363,7 @@ static guard_seed_t  guard_seeds[] = {
     { guard_seed_no_note, guard_test_deliver,
       "npatterns of slot 2: changed without a note" },
     { guard_seed_late_note, guard_test_deliver,
-      "octet 32 of an object of 48: changed without a note" },
+      "octet 32 of an object of 96: changed without a note" },
     { guard_seed_object, guard_test_deliver,
       "octet 32 of an object of 64: changed without a note" },
     { guard_seed_drain, guard_test_deliver_refs,

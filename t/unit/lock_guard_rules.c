@@ -66,6 +66,7 @@ static const guard_field_t  guard_headers[] = {
     guard_header(matches, GUARD_LOCKED),
     guard_header(matches_tail, GUARD_LOCKED),
     guard_header(match_bytes, GUARD_LOCKED),
+    guard_header(kept, GUARD_LOCKED),
     guard_header(arena, GUARD_LOCKED),
     guard_header(counters, GUARD_LOCKED),
     guard_header(slots, GUARD_LOCKED),
@@ -93,6 +94,8 @@ static const guard_field_t  guard_slots[] = {
     guard_slot(nsessions),
     guard_slot(nsubscriptions),
     guard_slot(npatterns),
+    guard_slot(cursors),
+    guard_slot(ncursors),
     guard_slot(drained),
     { NULL, 0, 0, 0 }
 };
@@ -135,9 +138,11 @@ guard_lookup(const guard_field_t *field, size_t offset)
 static ngx_uint_t
 guard_in_hand(lock_guard_t *g, uint32_t offset)
 {
-    uint32_t                  next;
+    uint32_t                  next, n;
     ngx_uint_t                i;
     ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_extra_sh_t     *extra;
+    ngx_stomp_cursor_sh_t    *cursor;
     ngx_stomp_delivery_sh_t  *delivery;
 
     for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
@@ -154,6 +159,18 @@ guard_in_hand(lock_guard_t *g, uint32_t offset)
                 || guard_of_batch(g, delivery->message, offset))
             {
                 return 1;
+            }
+        }
+
+        for (next = slot->cursors; next; next = cursor->next) {
+            cursor = ngx_stomp_zone_ptr(g, next);
+
+            for (n = 0; n < cursor->n; n++) {
+                extra = ngx_stomp_message_extra(g, cursor->messages[n]);
+
+                if (guard_of_batch(g, extra->batch, offset)) {
+                    return 1;
+                }
             }
         }
     }
@@ -315,6 +332,13 @@ guard_numbered(lock_guard_t *g, uint32_t offset)
 
             if (offset >= next + offsetof(ngx_stomp_message_sh_t, sequence)
                 && offset < next + offsetof(ngx_stomp_message_sh_t, time))
+            {
+                return 1;
+            }
+
+            if ((m->flags & NGX_STOMP_MESSAGE_EXTRA)
+                && offset >= next + sizeof(*m)
+                && offset < next + sizeof(*m) + sizeof(ngx_stomp_extra_sh_t))
             {
                 return 1;
             }

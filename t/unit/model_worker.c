@@ -229,6 +229,9 @@ model_operate_once(ngx_stomp_broker_t *b)
     case MODEL_STAT:
         ngx_stomp_broker_stat(b, &stat);
         break;
+
+    case MODEL_UNKNOWN:
+        break;
     }
 
     return NGX_OK;

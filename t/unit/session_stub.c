@@ -19,10 +19,12 @@ session_stub_t              session_stub;
 volatile ngx_msec_t         ngx_current_msec;
 volatile ngx_cycle_t       *ngx_cycle;
 ngx_rbtree_t                ngx_event_timer_rbtree;
+volatile ngx_time_t        *ngx_cached_time;
 
 static ngx_cycle_t          session_stub_cycle;
 static ngx_stomp_link_t     session_stub_link;
 static ngx_rbtree_node_t    session_stub_sentinel;
+static ngx_time_t           session_stub_time;
 static ngx_stomp_header_t   session_stub_headers[STUB_HEADERS];
 
 
@@ -45,6 +47,7 @@ session_stub_init(void)
     session_stub_cycle.log = &stub->log;
     ngx_cycle = &session_stub_cycle;
     ngx_current_msec = 1000000;
+    ngx_cached_time = &session_stub_time;
 
     ngx_rbtree_init(&ngx_event_timer_rbtree, &session_stub_sentinel,
                     ngx_rbtree_insert_timer_value);

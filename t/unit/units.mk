@@ -30,10 +30,13 @@ broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
     broker/ngx_stomp_test_hooks.c broker/ngx_stomp_hash.c \
     broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
     broker/ngx_stomp_message.c broker/ngx_stomp_inbox.c \
-    broker/ngx_stomp_publish.c broker/ngx_stomp_reap.c \
-    broker/ngx_stomp_broker.c broker/ngx_stomp_wildcard.c \
-    broker/ngx_stomp_match.c ngx_broker_stub.c broker_fixture.c zone_check.c \
-    zone_pages.c zone_patterns.c zone_digest.c
+    broker/ngx_stomp_publish.c broker/ngx_stomp_publish_keep.c \
+    broker/ngx_stomp_history.c broker/ngx_stomp_cursor.c \
+    broker/ngx_stomp_reap.c broker/ngx_stomp_broker.c \
+    broker/ngx_stomp_broker_session.c \
+    broker/ngx_stomp_wildcard.c broker/ngx_stomp_match.c \
+    ngx_broker_stub.c broker_fixture.c zone_check.c \
+    zone_kept.c zone_pages.c zone_patterns.c zone_digest.c
 
 UNIT_wildcard = broker/ngx_stomp_wildcard.c ngx_stub.c unit_guard.c
 UNIT_match = $(broker_unit)
@@ -42,9 +45,11 @@ UNIT_slot = $(broker_unit)
 UNIT_broker = $(broker_unit)
 UNIT_lock = $(broker_unit)
 UNIT_full = $(broker_unit)
-UNIT_crash = $(broker_unit) crash_operations.c zone_model.c zone_content.c
+UNIT_crash = $(broker_unit) crash_operations.c crash_kept.c zone_model.c \
+    zone_content.c
 UNIT_storm = $(broker_unit)
-UNIT_guard = $(broker_unit) crash_operations.c lock_guard.c lock_guard_rules.c
+UNIT_guard = $(broker_unit) crash_operations.c crash_kept.c \
+    lock_guard.c lock_guard_rules.c
 UNIT_model = $(broker_unit) zone_model.c zone_content.c model_worker.c \
     model_choice.c
 

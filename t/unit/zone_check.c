@@ -22,7 +22,7 @@ static int zone_check_slot_inbox(zone_walk_t *w, uint32_t n);
 static int zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
     uint32_t *bytes, uint32_t *tail, uint64_t *last);
 static int zone_check_batch(zone_walk_t *w, uint32_t offset,
-    ngx_stomp_delivery_sh_t *delivery);
+    ngx_stomp_delivery_sh_t *delivery, ngx_uint_t building);
 static int zone_check_message(zone_walk_t *w, uint32_t *offset, uint32_t tail,
     uint32_t *bytes, ngx_uint_t first, ngx_uint_t building);
 static int zone_check_refs(zone_walk_t *w);
@@ -44,6 +44,7 @@ zone_check(ngx_stomp_zone_t *zone)
 
     w.marks = calloc(n, 1);
     w.refs = calloc(n, sizeof(uint32_t));
+    w.held = calloc(n, sizeof(uint32_t));
     w.listed = calloc(w.sh->arena.pages, 1);
 
     rc = zone_check_pages(&w)
@@ -57,10 +58,15 @@ zone_check(ngx_stomp_zone_t *zone)
         rc = zone_check_slot(&w, i);
     }
 
-    rc = rc && zone_check_refs(&w);
+    for (i = 0; rc && i < NGX_STOMP_SLOTS_MAX; i++) {
+        rc = zone_check_cursors(&w, i);
+    }
+
+    rc = rc && zone_check_kept(&w) && zone_check_refs(&w);
 
     free(w.marks);
     free(w.refs);
+    free(w.held);
     free(w.listed);
 
     if (rc) {
@@ -205,10 +211,10 @@ zone_check_dest_interests(zone_walk_t *w, ngx_stomp_dest_sh_t *dest,
     prev = 0;
     count = 0;
 
-    if (dest->interests == 0
+    if (dest->interests == 0 && dest->history == 0 && dest->retained == 0
         && (dest->match == 0 || dest->kind == NGX_STOMP_KIND_PATTERN))
     {
-        return zone_fail(w, "destination at %u has no interest", offset);
+        return zone_fail(w, "destination at %u has nothing", offset);
     }
 
     for (i = dest->interests; i; i = in->next) {
@@ -271,7 +277,7 @@ zone_check_slot(zone_walk_t *w, uint32_t n)
            && zone_check_slot_sessions(w, n)
            && zone_check_slot_inbox(w, n)
            && (slot->building == 0
-               || zone_check_batch(w, slot->building, NULL));
+               || zone_check_batch(w, slot->building, NULL, 1));
 }
 
 
@@ -285,7 +291,8 @@ zone_check_slot_free(zone_walk_t *w, uint32_t n)
     if (slot->pid || slot->awake || slot->overrun || slot->inbox
         || slot->inbox_tail || slot->inbox_count || slot->inbox_bytes
         || slot->inhand || slot->building || slot->interests || slot->sessions
-        || slot->nsessions || slot->nsubscriptions || slot->npatterns)
+        || slot->nsessions || slot->nsubscriptions || slot->npatterns
+        || slot->cursors || slot->ncursors)
     {
         return zone_fail(w, "slot %u is free and has something", n);
     }
@@ -448,7 +455,7 @@ zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
             return zone_fail(w, "delivery at %u is out of order", offset);
         }
 
-        if (!zone_check_batch(w, delivery->message, delivery)) {
+        if (!zone_check_batch(w, delivery->message, delivery, 0)) {
             return 0;
         }
 
@@ -462,11 +469,11 @@ zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
 }
 
 
-/* no delivery: it is under construction, its last message has an end yet */
+/* building: its last message has no end yet; else it has one reference more */
 
 static int
 zone_check_batch(zone_walk_t *w, uint32_t offset,
-    ngx_stomp_delivery_sh_t *delivery)
+    ngx_stomp_delivery_sh_t *delivery, ngx_uint_t building)
 {
     uint32_t                 next, count, bytes;
     uint64_t                 last;
@@ -478,12 +485,12 @@ zone_check_batch(zone_walk_t *w, uint32_t offset,
 
     head = ngx_stomp_zone_ptr(w->zone, offset);
 
-    if (delivery && w->refs[zone_index(w, offset)]++) {
+    if (!building && w->refs[zone_index(w, offset)]++) {
         return (w->marks[zone_index(w, offset)] == ZONE_MESSAGE)
                ? 1 : zone_fail(w, "batch at %u is none", offset);
     }
 
-    if (delivery == NULL && head->refs) {
+    if (building && (head->refs || head->held)) {
         return zone_fail(w, "unfinished batch at %u has references", offset);
     }
 
@@ -496,14 +503,14 @@ zone_check_batch(zone_walk_t *w, uint32_t offset,
         m = ngx_stomp_zone_ptr(w->zone, next);
 
         if (!zone_check_message(w, &next, head->tail, &bytes, next == offset,
-                                delivery == NULL))
+                                building))
         {
             return 0;
         }
 
         count++;
 
-        if (delivery == NULL) {
+        if (building) {
             continue;
         }
 
@@ -551,7 +558,11 @@ zone_check_message(zone_walk_t *w, uint32_t *offset, uint32_t tail,
     m = ngx_stomp_zone_ptr(w->zone, this);
     left = sizeof(ngx_stomp_message_sh_t) + m->headers + m->body;
 
-    if (!first && (m->refs || m->tail)) {
+    if (m->flags & NGX_STOMP_MESSAGE_EXTRA) {
+        left += sizeof(ngx_stomp_extra_sh_t);
+    }
+
+    if (!first && (m->refs || m->tail || m->held)) {
         return zone_fail(w, "message at %u is not the batch's first", this);
     }
 
@@ -613,6 +624,12 @@ zone_check_refs(zone_walk_t *w)
                                  w->sh->first_page + i * ZONE_GRAIN, m->refs,
                                  w->refs[i]);
             }
+
+            if (m->held != w->held[i]) {
+                return zone_fail(w, "batch at %u counts %u kept, has %u",
+                                 w->sh->first_page + i * ZONE_GRAIN, m->held,
+                                 w->held[i]);
+            }
         }
     }
 
@@ -625,6 +642,36 @@ zone_check_refs(zone_walk_t *w)
     if (used != w->reached) {
         return zone_fail(w, "%u objects are in use, %u are reached", used,
                          w->reached);
+    }
+
+    return 1;
+}
+
+
+int
+zone_check_kept_message(zone_walk_t *w, uint32_t message)
+{
+    ngx_stomp_extra_sh_t    *extra;
+    ngx_stomp_message_sh_t  *m;
+
+    if (!zone_inside(w, message)) {
+        return zone_fail(w, "kept message at %u is outside", message);
+    }
+
+    m = ngx_stomp_zone_ptr(w->zone, message);
+
+    if (!(m->flags & NGX_STOMP_MESSAGE_EXTRA)) {
+        return zone_fail(w, "kept message at %u has no place for it", message);
+    }
+
+    extra = ngx_stomp_message_extra(w->zone, message);
+
+    if (!zone_check_batch(w, extra->batch, NULL, 0)) {
+        return 0;
+    }
+
+    if (w->marks[zone_index(w, message)] != ZONE_MESSAGE) {
+        return zone_fail(w, "kept message at %u is not of its batch", message);
     }
 
     return 1;

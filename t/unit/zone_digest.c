@@ -8,6 +8,10 @@
 
 
 static uint64_t zone_hash(uint64_t hash, const void *p, size_t len);
+static uint64_t zone_digest_kept(ngx_stomp_zone_t *zone, uint64_t hash,
+    ngx_stomp_dest_sh_t *dest);
+static uint64_t zone_digest_number(ngx_stomp_zone_t *zone, uint64_t hash,
+    uint32_t message);
 static uint64_t zone_digest_list(ngx_stomp_zone_t *zone, uint64_t hash,
     uint32_t offset);
 
@@ -15,9 +19,10 @@ static uint64_t zone_digest_list(ngx_stomp_zone_t *zone, uint64_t hash,
 uint64_t
 zone_digest(ngx_stomp_zone_t *zone)
 {
-    uint32_t                  i, offset;
+    uint32_t                  i, offset, n;
     uint64_t                  hash;
     ngx_stomp_slot_sh_t      *slot;
+    ngx_stomp_cursor_sh_t    *cursor;
     ngx_stomp_dest_sh_t      *dest;
     ngx_stomp_zone_sh_t      *sh;
     ngx_stomp_session_sh_t   *session;
@@ -42,6 +47,9 @@ zone_digest(ngx_stomp_zone_t *zone)
             hash = zone_hash(hash, &dest->subscribers, 4);
             hash = zone_hash(hash, &dest->kind, 2);
             hash = zone_hash(hash, dest->name, dest->len);
+            hash = zone_hash(hash, &dest->nhistory, 4);
+            hash = zone_hash(hash, &dest->stored, 16);
+            hash = zone_digest_kept(zone, hash, dest);
         }
     }
 
@@ -72,11 +80,49 @@ zone_digest(ngx_stomp_zone_t *zone)
             hash = zone_hash(hash, &session->id, 8);
         }
 
+        for (offset = slot->cursors; offset; offset = cursor->next) {
+            cursor = ngx_stomp_zone_ptr(zone, offset);
+
+            hash = zone_hash(hash, &cursor->n, 4);
+
+            for (n = 0; n < cursor->n; n++) {
+                hash = zone_digest_number(zone, hash, cursor->messages[n]);
+            }
+        }
+
         hash = zone_digest_list(zone, hash, slot->inbox);
         hash = zone_digest_list(zone, hash, slot->inhand);
     }
 
     return hash;
+}
+
+
+static uint64_t
+zone_digest_kept(ngx_stomp_zone_t *zone, uint64_t hash,
+    ngx_stomp_dest_sh_t *dest)
+{
+    uint32_t  offset;
+
+    for (offset = dest->history; offset;
+         offset = ngx_stomp_message_extra(zone, offset)->next)
+    {
+        hash = zone_digest_number(zone, hash, offset);
+    }
+
+    return dest->retained ? zone_digest_number(zone, hash, dest->retained)
+                          : hash;
+}
+
+
+static uint64_t
+zone_digest_number(ngx_stomp_zone_t *zone, uint64_t hash, uint32_t message)
+{
+    ngx_stomp_message_t  m;
+
+    (void) ngx_stomp_message_open(zone, message, &m);
+
+    return zone_hash(hash, &m.sequence, 8);
 }
 
 

@@ -124,6 +124,7 @@ model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
         return model_reap(m, op, see);
 
     case MODEL_STAT:
+    case MODEL_UNKNOWN:
         break;
     }
 
@@ -174,7 +175,7 @@ model_subscribe(zone_model_t *m, model_op_t *op)
 
     if (!model_exists(m, dest)) {
         m->dests[dest].id = ++m->destination;
-        m->dests[dest].last = 0;
+        m->dests[dest].last = m->sequence;
     }
 
     if (model_is_pattern(m, dest) && m->slots[op->worker].counts[dest] == 0) {
@@ -336,7 +337,7 @@ model_match(zone_model_t *m, ngx_uint_t dest)
 
     if (!model_exists(m, dest)) {
         d->id = ++m->destination;
-        d->last = 0;
+        d->last = m->sequence;
     }
 
     d->known = 1;
@@ -378,7 +379,7 @@ model_publish(zone_model_t *m, model_op_t *op, model_see_pt see)
         p->subscribers = model_subscribers(m, dest);
         m->published++;
 
-        if (p->subscribers) {
+        if (model_exists(m, dest)) {
             m->dests[dest].last = p->sequence;
         }
 

@@ -89,7 +89,8 @@ typedef enum {
     MODEL_SESSION_ADD,
     MODEL_SESSION_REMOVE,
     MODEL_REAP,
-    MODEL_STAT
+    MODEL_STAT,
+    MODEL_UNKNOWN                           /* an operation without a model */
 } model_kind_e;
 
 

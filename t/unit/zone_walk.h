@@ -22,6 +22,8 @@ typedef struct {
     ngx_stomp_zone_sh_t  *sh;
     u_char               *marks;       /* an object's kind, by its start */
     uint32_t             *refs;        /* seen, of a batch */
+    uint32_t             *held;        /* likewise, by what is kept */
+    uint32_t              kept_bytes;
     u_char               *listed;      /* pages that are on a list */
     uint32_t              reached;     /* objects */
     uint32_t              interests;   /* reached by destinations */
@@ -38,6 +40,7 @@ enum {
     ZONE_SESSION,
     ZONE_DELIVERY,
     ZONE_MESSAGE,
+    ZONE_CURSOR,
     ZONE_CHUNK,
     ZONE_PATTERN,
     ZONE_MATCH
@@ -64,6 +67,16 @@ int zone_fail(zone_walk_t *w, const char *fmt, ...);
  */
 int zone_mark(zone_walk_t *w, uint32_t offset, uint32_t size, u_char kind,
     const char *name);
+
+/*
+ * Check a batch that a cursor or a kept message refers to, by one of its
+ * messages, and count the reference; return 1 or 0.
+ */
+int zone_check_kept_message(zone_walk_t *w, uint32_t message);
+
+/* Check history and what is retained, and the cursors of a slot. */
+int zone_check_kept(zone_walk_t *w);
+int zone_check_cursors(zone_walk_t *w, uint32_t n);
 
 /* Check the descriptors of pages, and their lists; return 1 or 0. */
 int zone_check_pages(zone_walk_t *w);
