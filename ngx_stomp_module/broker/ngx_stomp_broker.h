@@ -269,7 +269,8 @@ ngx_int_t ngx_stomp_broker_subscribe(ngx_stomp_broker_t *b, ngx_str_t *name,
 /*
  * Takes the next messages of a replay, in one section that releases those of
  * the call before.  They are read with ngx_stomp_message_open() up to the next
- * call; there may be none though it is not live yet.
+ * call; there may be none though it is not live yet.  Who can't deliver them
+ * at once is not live either: it clears r->live, and calls again later.
  * NGX_OK: the answer is filled in;  NGX_BUSY: the zone is full, which only the
  * first call says;  NGX_DECLINED: no slot.
  */

@@ -267,8 +267,9 @@ take:
     if (next == 0) {
         r->live = 1;
         r->from = zone->sh->sequence;
-        r->missed = (r->n != 0 && r->count
+        r->missed = ((r->n || former) && r->count
                      && ngx_stomp_history_lost_locked(dest) > r->position);
+        r->position = r->from;
     }
 }
 

@@ -30,7 +30,8 @@
 
 struct ngx_stomp_feed_s {
     ngx_stomp_replay_t      replay;
-    ngx_queue_t             queue;          /* on the hub's list */
+    ngx_stomp_feed_t       *next_feed;      /* on the hub's list */
+    ngx_stomp_feed_t       *prev_feed;
     ngx_stomp_session_t    *session;
     ngx_stomp_sub_t        *sub;
     ngx_uint_t              next;           /* of those that were taken */
@@ -49,6 +50,10 @@ static ngx_int_t ngx_stomp_replay_join(ngx_stomp_session_t *s,
 static ngx_int_t ngx_stomp_replay_mark(ngx_stomp_hub_t *hub,
     ngx_stomp_sub_t *sub, ngx_uint_t marks);
 static void ngx_stomp_replay_queue(ngx_stomp_feed_t *feed);
+static ngx_stomp_feed_t *ngx_stomp_replay_next(ngx_stomp_hub_t *hub);
+static void ngx_stomp_replay_unqueue(ngx_stomp_feed_t *feed);
+static ngx_uint_t ngx_stomp_replay_fits(ngx_stomp_feed_t *feed,
+    ngx_stomp_message_t *m);
 static uint32_t ngx_stomp_replay_limit(ngx_stomp_session_t *s);
 
 
@@ -187,7 +192,6 @@ ngx_stomp_replay_start(ngx_stomp_session_t *s, ngx_stomp_sub_t *sub,
 void
 ngx_stomp_replay_feed(ngx_stomp_sub_t *sub)
 {
-    size_t                len;
     ngx_stomp_hub_t      *hub;
     ngx_stomp_feed_t     *feed;
     ngx_stomp_message_t   m;
@@ -211,19 +215,17 @@ ngx_stomp_replay_feed(ngx_stomp_sub_t *sub)
         (void) ngx_stomp_message_open(&hub->broker->zone,
                                       feed->replay.messages[feed->next], &m);
 
-        len = (size_t) m.headers + m.body + NGX_STOMP_FEED_FRAME
-              + sub->group->form->line_len;
-
-        if (s->pending
-            && (s->pending >= ngx_stomp_replay_limit(s)
-                || len > s->max_output - ngx_min(s->pending, s->max_output)))
-        {
-            s->hungry = 1;
-            return;
-        }
-
         if (ngx_stomp_replay_expired(hub, &m)) {
             continue;
+        }
+
+        if (!ngx_stomp_replay_fits(feed, &m)) {
+
+            /* what is published meanwhile passes it by: it asks again then */
+
+            feed->replay.live = 0;
+            s->hungry = 1;
+            return;
         }
 
         if (ngx_stomp_replay_send(feed, &m) != NGX_OK) {
@@ -234,12 +236,44 @@ ngx_stomp_replay_feed(ngx_stomp_sub_t *sub)
         }
     }
 
+    if (feed->replay.missed) {
+        feed->gap = 1;
+        feed->replay.missed = 0;
+    }
+
     if (feed->replay.live) {
         ngx_stomp_replay_live(feed);
 
     } else {
         ngx_stomp_replay_queue(feed);
     }
+}
+
+
+static ngx_uint_t
+ngx_stomp_replay_fits(ngx_stomp_feed_t *feed, ngx_stomp_message_t *m)
+{
+    size_t                len, max;
+    ngx_stomp_session_t  *s;
+
+    s = feed->session;
+
+    if (s->pending == 0) {
+        return 1;
+    }
+
+    len = (size_t) m->headers + m->body + NGX_STOMP_FEED_FRAME
+          + feed->sub->group->form->line_len;
+    max = s->conf->max_output;
+
+    if (len > max - ngx_min(s->pending, max)) {
+        return 0;
+    }
+
+    /* what is retained is as good as live: nothing is to pass it by */
+
+    return (feed->next == 0 && feed->replay.retained)
+           || s->pending < ngx_stomp_replay_limit(s);
 }
 
 
@@ -306,12 +340,10 @@ ngx_stomp_replay_live(ngx_stomp_feed_t *feed)
     /* room for another of the session's is room for this one, too */
 
     if (feed->queued) {
-        feed->queued = 0;
-        ngx_queue_remove(&feed->queue);
+        ngx_stomp_replay_unqueue(feed);
     }
 
-    if (ngx_stomp_replay_join(s, sub, feed->replay.from,
-                              feed->gap || feed->replay.missed)
+    if (ngx_stomp_replay_join(s, sub, feed->replay.from, feed->gap)
         != NGX_OK)
     {
         ngx_stomp_session_finish(s, NGX_STOMP_WS_TRY_LATER,
@@ -448,7 +480,7 @@ ngx_stomp_replay_cancel(ngx_stomp_sub_t *sub)
     feed = sub->feed;
 
     if (feed->queued) {
-        ngx_queue_remove(&feed->queue);
+        ngx_stomp_replay_unqueue(feed);
     }
 
     ngx_stomp_broker_replay_end(feed->session->hub->broker, &feed->replay);
@@ -465,12 +497,75 @@ ngx_stomp_replay_queue(ngx_stomp_feed_t *feed)
 
     if (!feed->queued) {
         feed->queued = 1;
-        ngx_queue_insert_tail(&hub->feeds, &feed->queue);
+        feed->next_feed = NULL;
+        feed->prev_feed = hub->feeds_tail;
+
+        if (hub->feeds_tail != NULL) {
+            hub->feeds_tail->next_feed = feed;
+
+        } else {
+            hub->feeds = feed;
+        }
+
+        hub->feeds_tail = feed;
     }
 
     if (!hub->replay.posted) {
         ngx_post_event(&hub->replay, &ngx_posted_next_events);
     }
+}
+
+
+/* takes the first one from the list; NULL: there is none */
+
+static ngx_stomp_feed_t *
+ngx_stomp_replay_next(ngx_stomp_hub_t *hub)
+{
+    ngx_stomp_feed_t  *feed;
+
+    feed = hub->feeds;
+
+    if (feed == NULL) {
+        return NULL;
+    }
+
+    hub->feeds = feed->next_feed;
+
+    if (hub->feeds != NULL) {
+        hub->feeds->prev_feed = NULL;
+
+    } else {
+        hub->feeds_tail = NULL;
+    }
+
+    feed->queued = 0;
+
+    return feed;
+}
+
+
+static void
+ngx_stomp_replay_unqueue(ngx_stomp_feed_t *feed)
+{
+    ngx_stomp_hub_t  *hub;
+
+    hub = feed->session->hub;
+
+    if (feed->prev_feed != NULL) {
+        feed->prev_feed->next_feed = feed->next_feed;
+
+    } else {
+        hub->feeds = feed->next_feed;
+    }
+
+    if (feed->next_feed != NULL) {
+        feed->next_feed->prev_feed = feed->prev_feed;
+
+    } else {
+        hub->feeds_tail = feed->prev_feed;
+    }
+
+    feed->queued = 0;
 }
 
 
@@ -506,28 +601,25 @@ void
 ngx_stomp_replay_handler(ngx_event_t *ev)
 {
     ngx_uint_t         i;
-    ngx_queue_t       *q;
     ngx_stomp_hub_t   *hub;
     ngx_stomp_feed_t  *feed;
 
     hub = ev->data;
 
-    for (i = 0; i < NGX_STOMP_FEED_MAX && !ngx_queue_empty(&hub->feeds); i++) {
+    for (i = 0; i < NGX_STOMP_FEED_MAX; i++) {
 
-        q = ngx_queue_head(&hub->feeds);
-        ngx_queue_remove(q);
+        feed = ngx_stomp_replay_next(hub);
 
-        feed = ngx_queue_data(q, ngx_stomp_feed_t, queue);
-        feed->queued = 0;
-
-        if (feed->session->finished || feed->session->dead) {
-            continue;
+        if (feed == NULL) {
+            return;
         }
 
-        ngx_stomp_replay_take(feed);
+        if (!feed->session->finished && !feed->session->dead) {
+            ngx_stomp_replay_take(feed);
+        }
     }
 
-    if (!ngx_queue_empty(&hub->feeds) && !hub->replay.posted) {
+    if (hub->feeds != NULL && !hub->replay.posted) {
         ngx_post_event(&hub->replay, &ngx_posted_next_events);
     }
 }

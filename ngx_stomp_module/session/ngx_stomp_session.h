@@ -325,7 +325,8 @@ struct ngx_stomp_hub_s {
     ngx_event_t                 flush;
     ngx_event_t                 closing;        /* closes the dead ones */
     ngx_event_t                 replay;         /* feeds the hungry ones */
-    ngx_queue_t                 feeds;
+    ngx_stomp_feed_t           *feeds;          /* first of them */
+    ngx_stomp_feed_t           *feeds_tail;
     ngx_queue_t                 dead;
 
     uint32_t                    logged[NGX_LOG_DEBUG + 1];  /* last tick */

@@ -105,7 +105,6 @@ ngx_stomp_hub_create(ngx_stomp_broker_t *broker, ngx_log_t *log)
     hub->replay.log = log;
 
     ngx_queue_init(&hub->dead);
-    ngx_queue_init(&hub->feeds);
 
     for (i = 0; i < NGX_STOMP_WHEEL_SIZE; i++) {
         ngx_queue_init(&hub->wheel[i]);
