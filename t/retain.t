@@ -16,7 +16,7 @@ $t->write_conf(<<'CONF')->start;
 stomp_broker chat {
     zone 4m;
     topic /topic/;
-    allow send /topic/**;
+    allow send /topic/** /user/**;
     history /topic/h/ 3 1h;
     max_retained 20;
     history_size 256k;
@@ -132,6 +132,37 @@ my $s = $t->stomp;
 $s->send('/topic/limit22', 'v', headers => [ retain => 'true' ]);
 $s->expect_error('too much retained', 'SEND of one too many', 1008);
 
+# at COMMIT all or nothing
+
+$other->subscribe('/topic/tx', id => 'tx');
+my $published = $t->status->{published};
+$s = $t->stomp;
+$s->begin('t');
+$s->send('/topic/tx', 'before', transaction => 't');
+$s->send("/topic/limit$_", "tx $_", transaction => 't', receipt => 1,
+         headers => [ retain => 'true' ]) for 19 .. 21;
+$s->send('/topic/tx', 'behind', transaction => 't');
+$s->command(COMMIT => [ transaction => 't', receipt => 'r' ]);
+my $error = $s->expect_error('too much retained', 'COMMIT of too many', 1008);
+is($error->{headers}{'receipt-id'}, 'r', 'with the receipt');
+like($error->{body}, qr/"chat" retains .* \(max_retained, history_size\)/,
+     'and the reason');
+
+is($t->status->{published}, $published, 'nothing of it is published');
+is(replayed('/topic/limit20'), 'v*', 'nothing is replaced');
+
+$s = $t->stomp;
+$s->begin('t');
+$s->send("/topic/limit$_", "tx $_", transaction => 't',
+         headers => [ retain => 'true' ]) for 19, 20;
+$s->send('/topic/tx', 'fits', transaction => 't');
+is(replayed('/topic/limit20'), 'v*', 'before the COMMIT it is the former');
+$s->commit('t', receipt => 1);
+is(replayed('/topic/limit20'), 'tx 20*', 'what fits is retained');
+$other->expect(MESSAGE => -body => 'fits', -name => 'the only one that came');
+$other->unsubscribe('tx');
+$s->disconnect;
+
 retain('HTTP', "/topic/limit$_", '') for 1 .. 20;
 
 my %status;
@@ -150,6 +181,30 @@ like($res->body, qr/must be \\"true\\" or \\"false\\"/, 'with the reason');
 $s = $t->stomp;
 $s->send('/topic/x', 'v', headers => [ retain => 'TRUE' ]);
 $s->expect_error('malformed header', 'SEND with retain:TRUE');
+
+for ([ retain => 'yes', 'the "retain" header must be "true" or "false"' ],
+     [ ttl => '1s', 'the "ttl" header must be a number of milliseconds' ],
+     [ expires => 'soon', 'the "expires" header must be a time in'
+                          . ' milliseconds since 1970' ])
+{
+    my ($name, $value, $reason) = @$_;
+
+    $s = $t->stomp;
+    $s->begin('t');
+    $s->send('/topic/x', 'v', transaction => 't', headers => [
+        $name => $value, receipt => 'r' ]);
+    $error = $s->expect_error('malformed header',
+                              "$name:$value in a transaction", 1002);
+    is($error->{headers}{'receipt-id'}, 'r', 'is refused with the SEND');
+    is($error->{body}, "SEND: $reason.", 'with the reason');
+}
+
+$s = $t->stomp;
+$s->send('/user/u/q', 'v', headers => [ retain => 'true', receipt => 'r' ]);
+$error = $s->expect_error('malformed header', 'SEND with retain for a user',
+                          1002);
+like($error->{body}, qr/not for destinations of users/, 'with the reason');
+is($error->{headers}{'receipt-id'}, 'r', 'and the receipt-id');
 
 $res = retain('HTTP', '/user/u/q', 'v');
 is($res->status, 400, 'retain for a user');
@@ -173,6 +228,21 @@ is(wait_for(20, sub { $t->status->{sessions} == 0 }), 1, 'nobody is left');
 my $left = $t->status;
 is($left->{retained}, 0, 'nothing is retained');
 is($left->{history}, 3, 'but the history');
+
+
+# where they take all that can be kept, history has no room, not even for the
+# message that just came
+
+retain('HTTP', "/topic/size$_", 'v' x ($_ > 8 ? 3800 : 30000)) for 1 .. 12;
+%status = ();
+$status{ $t->push_message('/topic/h/b', 'h' x 3000)->status }++ for 1 .. 20;
+is_deeply(\%status, { 200 => 20 }, 'messages without room to be kept');
+is($t->status->{history}, 0, 'they are not');
+is($t->status->{kept_octets}, 256 * 1024, 'what is retained stays');
+
+retain('HTTP', "/topic/size$_", '') for 1 .. 12;
+ok(wait_for(5, sub { $t->status->{zone}{used} == $idle }),
+   'the zone is as empty as before') or diag explain $t->status;
 
 $t->ok_no_alerts;
 done_testing();

@@ -207,12 +207,16 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
             (void) ngx_stomp_history_trim_locked(zone, dest, p->length,
                                                  NGX_STOMP_TRIM_ONE);
         }
-
-        ngx_stomp_publish_room_locked(b);
     }
 
     if (message->refs == 0) {
         ngx_stomp_free_locked(zone, what.message);
+    }
+
+    /* where retained messages take all room, this one may be what goes */
+
+    if (p->length || p->retain) {
+        ngx_stomp_publish_room_locked(b);
     }
 
     ngx_stomp_broker_unlock(b);

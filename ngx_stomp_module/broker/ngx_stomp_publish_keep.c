@@ -9,6 +9,10 @@
 #include <ngx_stomp_broker_private.h>
 
 
+/* notes behind which a section drops no more history */
+#define NGX_STOMP_NOTES_ROOM  (NGX_STOMP_UNDO_MAX - 64)
+
+
 void
 ngx_stomp_publish_prepare(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 {
@@ -120,7 +124,10 @@ ngx_stomp_publish_room_locked(ngx_stomp_broker_t *b)
 
     for (i = 0; i < NGX_STOMP_EVICT_MAX; i++) {
 
+        /* a section that many workers hear has few notes left */
+
         if (kept->bytes <= b->conf->history_size
+            || b->zone.sh->undo_count > NGX_STOMP_NOTES_ROOM
             || ngx_stomp_history_evict_locked(&b->zone, 1) == 0)
         {
             return;
