@@ -187,6 +187,85 @@ stomp_broker a123456789012345678901234567890123456789012345678901234567890123 {
     zone 1m; topic /topic/;
 }
 --- ok
+=== histories
+stomp_broker a {
+    zone     1m;
+    topic    /topic/;
+    history  /topic/a/ 1 1ms;
+    history  /topic/ 10000000 365d;
+    history  /topic/a/b 100 1h;
+    history  /users/ 100 1h;
+    history_size 1m;
+    max_retained 0;
+}
+--- ok
+=== a history that begins with no slash
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history topic/ 10 1h; #HERE
+}
+--- history prefix "topic/" must begin with "/", write for example
+"history /topic/quotes/ 100 10m;"
+=== a history of users
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history /user/tom/ 10 1h; #HERE
+}
+--- history prefix "/user/tom/" is one of users, whose messages are not kept
+=== a history of nothing
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history /topic/ 0 1h; #HERE
+}
+--- invalid length "0" of a history, it must be 1 to 10000000 messages, write
+for example "history /topic/quotes/ 100 10m;"
+=== a history that is too long
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history /topic/ 10000001 1h; #HERE
+}
+--- invalid length "10000001" of a history, it must be 1 to 10000000 messages,
+write for example "history /topic/quotes/ 100 10m;"
+=== a history without an age
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history /topic/ 10 0; #HERE
+}
+--- invalid age "0" of a history, write for example
+"history /topic/quotes/ 100 10m;"
+=== a history of some age
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history /topic/ 10 old; #HERE
+}
+--- invalid age "old" of a history, write for example
+"history /topic/quotes/ 100 10m;"
+=== two histories of one prefix
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history /topic/ 10 1h;
+    history /topic/ 20 1h; #HERE
+}
+--- the history of "/topic/" is already defined
+=== more history than zone
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history_size 2m;
+} #HERE
+--- "history_size" of stomp_broker "a" is larger than its "zone"
+=== two sizes of history
+stomp_broker a {
+    zone 1m; topic /topic/;
+    history_size 64k;
+    history_size 64k; #HERE
+}
+--- "history_size" directive is duplicate
+=== a wrong number of retained messages
+stomp_broker a {
+    zone 1m; topic /topic/;
+    max_retained many; #HERE
+}
+--- "max_retained" directive invalid number
 === no zone
 stomp_broker a {
     topic /topic/;

@@ -56,6 +56,34 @@ is(replayed('/topic/quotes/long/a', 700, 700), "@{[ 201 .. 900 ]}",
    'the newest 700');
 
 
+# what only a pattern hears is kept as well
+
+my $wild = $t->stomp;
+$wild->subscribe('/topic/quotes/w/*', id => 'wild');
+push_all('/topic/quotes/w/a', 1 .. 3);
+$t->request(POST => '/push/', headers => [
+    'Content-Type' => 'application/vnd.stomp.batch+json' ],
+    body => encode([ map { { destination => "/topic/quotes/w/$_->[0]",
+                             body => $_->[1] } }
+                     [ 'b', 1 ], [ 'a', 4 ], [ 'b', 2 ] ]));
+is(join(' ', map { "$_->{headers}{destination} $_->{body}" } $wild->collect(6)),
+   join(' ', map { "/topic/quotes/w/$_" } 'a 1', 'a 2', 'a 3', 'b 1', 'a 4',
+        'b 2'), 'a pattern hears each of them once');
+is(replayed('/topic/quotes/w/a', 'all', 4), '1 2 3 4', 'they are replayed');
+is(replayed('/topic/quotes/w/b', 'all', 2), '1 2', 'those of the batch, too');
+
+# who has a pattern and what is replayed gets both
+
+$wild->subscribe('/topic/quotes/w/a', id => 'both', headers => [
+    replay => 1 ]);
+$wild->expect(MESSAGE => -body => 4, subscription => 'both');
+$t->push_message('/topic/quotes/w/a', 5);
+is(join(' ', sort map { "$_->{headers}{subscription} $_->{body}" }
+             $wild->collect(2)), 'both 5 wild 5', 'live, once for each');
+$wild->disconnect;
+is(replayed('/topic/quotes/w/a', 'all', 5), '1 2 3 4 5', 'without the pattern');
+
+
 # then live
 
 $c->subscribe('/topic/quotes/a', id => 'live', headers => [ replay => 2 ]);
@@ -83,6 +111,24 @@ $res = $t->request(POST => '/push/', headers => [
 is($res->status, 200, 'a batch to one destination') or diag $res->body;
 is(replayed('/topic/quotes/c', 'all', 5), 'c196 c197 c198 c199 c200',
    'is cut to the length');
+
+# so are transactions; what has to be noted for too many is refused
+
+my $tx = $t->stomp;
+
+for my $n (100, 1000) {
+    $tx->begin($n);
+    $tx->send('/topic/quotes/long/tx', "tx $n.$_", transaction => $n)
+        for 1 .. $n;
+    $tx->command(COMMIT => [ transaction => $n, receipt => 'r' ]);
+    $tx->expect(RECEIPT => -name => '100 messages') if $n == 100;
+}
+
+my $refusal = $tx->expect_error('transaction too large', 'but not 1000', 1009);
+is($refusal->{body}, 'The 1000 messages of a transaction are too many for one'
+                     . ' COMMIT, split it.', 'with the reason');
+is(replayed('/topic/quotes/long/tx', 'all', 100),
+   join(' ', map { "tx 100.$_" } 1 .. 100), 'and none of them is kept');
 
 $t->push_message('/topic/quotes/big', $_ x 30000) for qw(x y);
 $c->subscribe('/topic/quotes/big', id => 'big', headers => [ replay => 'all' ]);

@@ -27,6 +27,8 @@ stomp_broker chat {
     deny  subscribe /topic/secret/**;
     allow subscribe /topic/members/* @authenticated;
     deny  subscribe /topic/members/** /chat/closed;
+
+    history /topic/ 10 1h;
 }
 
 stomp_broker closed {
@@ -115,6 +117,32 @@ for ([ '/topic/a', 1 ], [ '/topic/a/b/c', 1 ], [ '/topic/a/**', 1 ],
     my ($name, $allowed) = @$_;
 
     try_it('SUBSCRIBE', '', $name, $allowed, '/closed');
+}
+
+
+# what is kept is for those who may subscribe
+
+my $kept = $t->push_message('/topic/secret/own', 'kept')->json->{'message-id'};
+$t->push_message('/topic/secret/own', 'retained', headers => [
+    'X-Stomp-Retain' => 'true' ]);
+
+for my $header ([], [ replay => 'all' ], [ since => $kept ],
+                [ 'last-event-id' => $kept ])
+{
+    my $what = $header->[0] // 'what is retained';
+
+    my $eve = client('eve', '/endpoint-websocket');
+    $eve->send_frame(SUBSCRIBE => [ destination => '/topic/secret/own',
+                                    id => 0, @$header ]);
+    $eve->expect_error('SUBSCRIBE not allowed', "$what: nothing comes", 1008);
+
+    my $tom = client('tom', '/endpoint-websocket');
+    $tom->send_frame(SUBSCRIBE => [ destination => '/topic/secret/own',
+                                    id => 0, @$header ]);
+    $tom->expect(MESSAGE => -body => 'kept', -name => "$what: to whom it may")
+        if $what eq 'replay';
+    $tom->expect(MESSAGE => -body => 'retained');
+    $tom->close;
 }
 
 

@@ -438,8 +438,7 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TOO_BIG,
                                 "transaction too large",
                                 "The %ui messages of a transaction are too "
-                                "many for one COMMIT with so many workers, "
-                                "split it.", n);
+                                "many for one COMMIT, split it.", n);
         return NGX_DONE;
     }
 
