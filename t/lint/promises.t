@@ -37,7 +37,13 @@ for my $page (qw(docs/security.md docs/reliability.md docs/stomp.md)) {
     my ($limits) = $reference =~ /^## Limits\n(.*?)^## Memory$/ms;
     my @limits = grep { !/shutdown/ } $limits =~ /^### (\w+)$/mg;
 
+    # those of a broker are among its other directives
+
+    push @limits, $reference =~ /^### (\w+)\n\n```\n[^`]*```\n\nLimits /mg;
+
     cmp_ok(scalar @limits, '>=', 11, 'limits found in the reference');
+    is(scalar(grep { /^(?:inbox|history_size|max_retained|max_sessions)$/ }
+              @limits), 4, 'also those of a broker');
     is_deeply([ grep { $text !~ /\[\Q$_\E\]/ } @limits ], [],
               'docs/security.md names all limits');
 
