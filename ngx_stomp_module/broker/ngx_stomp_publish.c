@@ -163,13 +163,13 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
     p->subscribers = 0;
     audience.last = p->sequence;
 
-    ngx_stomp_publish_count_locked(b, 1);
-
     rc = ngx_stomp_publish_dest_locked(b, p, m, &audience, &dest);
 
     if (rc == NGX_BUSY) {
         goto full;
     }
+
+    ngx_stomp_publish_count_locked(b, 1);
 
     if (rc == NGX_DECLINED) {
         ngx_stomp_broker_unlock(b);

@@ -94,15 +94,28 @@ crash_prepare_kept(void)
 void
 crash_prepare_kept_full(void)
 {
-    ngx_uint_t  i;
-
     crash_prepare_kept();
     crash.conf.history_size = crash.size;
     crash.conf.inbox_size = crash.size;
 
-    for (i = 0; i < 100; i++) {
-        crash_keep_some("/long/a", 1, 4000, 0);
+    while (crash.zone.sh->arena.nfree) {
+        crash_keep_some("/long/a", 1, 3900, 0);
     }
+}
+
+
+/* retained messages take all that may be kept */
+
+void
+crash_prepare_kept_over(void)
+{
+    crash_prepare_kept();
+
+    ngx_stomp_zone_lock(&crash.zone);
+    (void) ngx_stomp_history_evict_locked(&crash.zone, 60);
+    ngx_stomp_zone_unlock(&crash.zone);
+
+    crash.conf.history_size = crash.zone.sh->kept.retained_bytes;
 }
 
 
@@ -144,18 +157,27 @@ crash_prepare_replay_lost(void)
 }
 
 
-void
-crash_run_keep(void)
+ngx_uint_t
+crash_publications_keep(ngx_stomp_publication_t *p)
 {
-    crash_keep_some("/kept/a", 1, 200, 0);
+    p[0] = fixture_publication("/kept/a", crash_body, 200);
+
+    return 1;
 }
 
 
-void
-crash_run_keep_batch(void)
+ngx_uint_t
+crash_publications_keep_page(ngx_stomp_publication_t *p)
 {
-    ngx_stomp_publication_t  p[6];
+    p[0] = fixture_publication("/kept/a", crash_body, 3900);
 
+    return 1;
+}
+
+
+ngx_uint_t
+crash_publications_keep_batch(ngx_stomp_publication_t *p)
+{
     p[0] = fixture_publication("/kept/heard", crash_body, 10);
     p[1] = fixture_publication("/kept/heard", crash_body, 2000);
     p[2] = fixture_publication("/kept/new", crash_body, 6000);
@@ -166,41 +188,130 @@ crash_run_keep_batch(void)
     p[4].retain = 1;
     p[5].retain = 1;
 
-    crash_keep(p, 6);
+    return 6;
+}
+
+
+ngx_uint_t
+crash_publications_keep_large(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/kept/heard", crash_body, 9000);
+    p[0].retain = 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+crash_publications_retain(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/retained", crash_body, 70);
+    p[0].retain = 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+crash_publications_retain_new(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/retained/too", crash_body, 70);
+    p[0].retain = 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+crash_publications_clear(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/retained", crash_body, 0);
+    p[0].retain = 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+crash_publications_clear_heard(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/kept/heard", crash_body, 0);
+    p[0].retain = 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+crash_publications_expiring(ngx_stomp_publication_t *p)
+{
+    p[0] = fixture_publication("/all", crash_body, 100);
+    p[0].expires = 1;
+
+    return 1;
+}
+
+
+void
+crash_run_keep(void)
+{
+    crash_run_publish(crash_publications_keep);
+}
+
+
+void
+crash_run_keep_page(void)
+{
+    crash_run_publish(crash_publications_keep_page);
+}
+
+
+void
+crash_run_keep_batch(void)
+{
+    crash_run_publish(crash_publications_keep_batch);
 }
 
 
 void
 crash_run_keep_large(void)
 {
-    crash_keep_some("/kept/heard", 1, 9000, 1);
+    crash_run_publish(crash_publications_keep_large);
 }
 
 
 void
 crash_run_retain(void)
 {
-    crash_keep_some("/retained", 1, 70, 1);
-    crash_keep_some("/retained/too", 1, 70, 1);
+    crash_run_publish(crash_publications_retain);
 }
 
 
 void
-crash_run_retain_clear(void)
+crash_run_retain_new(void)
 {
-    crash_keep_some("/retained", 1, 0, 1);
-    crash_keep_some("/kept/heard", 1, 0, 1);
+    crash_run_publish(crash_publications_retain_new);
+}
+
+
+void
+crash_run_clear(void)
+{
+    crash_run_publish(crash_publications_clear);
+}
+
+
+void
+crash_run_clear_heard(void)
+{
+    crash_run_publish(crash_publications_clear_heard);
 }
 
 
 void
 crash_run_expiring(void)
 {
-    ngx_stomp_publication_t  p;
-
-    p = fixture_publication("/all", crash_body, 100);
-    p.expires = 1;
-    crash_keep(&p, 1);
+    crash_run_publish(crash_publications_expiring);
 }
 
 

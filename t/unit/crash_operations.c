@@ -16,7 +16,8 @@ u_char                crash_body[64 * 1024];
 
 const char           *crash_names[MODEL_DESTS] = {
     "/all", "/own", "/others", "/third", "/none", CRASH_NEW, "/p/*", "/p/**",
-    "/p/1", "/p/2", "/p/1/2"
+    "/p/1", "/p/2", "/p/1/2", "/kept/a", "/kept/heard", "/kept/new",
+    "/long/a", "/retained", "/retained/too"
 };
 
 uint32_t              crash_interest;
@@ -304,7 +305,7 @@ crash_run_unsubscribe(void)
 }
 
 
-static void
+void
 crash_run_publish(ngx_uint_t (*publications)(ngx_stomp_publication_t *p))
 {
     ngx_uint_t               n;
@@ -666,43 +667,61 @@ crash_operation_t  crash_operations[] = {
       { .kind = MODEL_DETACH },
       NULL },
     { "keep, new", crash_prepare_kept_none, crash_run_keep,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
+      { .kind = MODEL_PUBLISH },
+      crash_publications_keep },
     { "keep, one too many", crash_prepare_kept, crash_run_keep,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
+      { .kind = MODEL_PUBLISH },
+      crash_publications_keep },
     { "keep, batch", crash_prepare_kept, crash_run_keep_batch,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
+      { .kind = MODEL_PUBLISH },
+      crash_publications_keep_batch },
     { "keep, three pages", crash_prepare_kept, crash_run_keep_large,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
-    { "keep, full", crash_prepare_kept_full, crash_run_keep,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
+      { .kind = MODEL_PUBLISH },
+      crash_publications_keep_large },
+    { "keep, full", crash_prepare_kept_full, crash_run_keep_page,
+      { .kind = MODEL_PUBLISH, .path = MODEL_RECLAIMED },
+      crash_publications_keep_page },
+    { "keep, no room", crash_prepare_kept_over, crash_run_keep,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_keep },
+    { "keep, no room, batch", crash_prepare_kept_over, crash_run_keep_batch,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_keep_batch },
     { "retain", crash_prepare_kept, crash_run_retain,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
-    { "retain, clear", crash_prepare_kept, crash_run_retain_clear,
-      { .kind = MODEL_UNKNOWN },
-      NULL },
+      { .kind = MODEL_PUBLISH },
+      crash_publications_retain },
+    { "retain, new", crash_prepare_kept, crash_run_retain_new,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_retain_new },
+    { "retain, too many", crash_prepare_kept_over, crash_run_retain_new,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_retain_new },
+    { "retain, clear", crash_prepare_kept, crash_run_clear,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_clear },
+    { "retain, clear, heard", crash_prepare_kept, crash_run_clear_heard,
+      { .kind = MODEL_PUBLISH },
+      crash_publications_clear_heard },
     { "publish, expiring", crash_prepare_kept, crash_run_expiring,
-      { .kind = MODEL_UNKNOWN },
+      { .kind = MODEL_PUBLISH },
+      crash_publications_expiring },
+    { "reclaim, history", crash_prepare_kept, crash_run_reclaim,
+      { .kind = MODEL_RECLAIM },
       NULL },
     { "sweep", crash_prepare_kept, crash_run_sweep,
-      { .kind = MODEL_UNKNOWN },
+      { .kind = MODEL_SWEEP, .repeat = 1 },
       NULL },
     { "replay", crash_prepare_replay, crash_run_replay,
-      { .kind = MODEL_UNKNOWN },
+      { .kind = MODEL_REPLAY, .name = "/long/a", .count = 43 },
       NULL },
     { "replay, next", crash_prepare_replay_taken, crash_run_replay,
-      { .kind = MODEL_UNKNOWN },
+      { .kind = MODEL_REPLAY, .name = "/long/a", .count = 43 },
       NULL },
     { "replay, lost", crash_prepare_replay_lost, crash_run_replay,
-      { .kind = MODEL_UNKNOWN },
+      { .kind = MODEL_REPLAY, .name = "/long/a", .count = 43 },
       NULL },
     { "replay, reap", crash_prepare_replay_taken, crash_run_replay_reap,
-      { .kind = MODEL_UNKNOWN },
+      { .kind = MODEL_DETACH },
       NULL },
 };
 

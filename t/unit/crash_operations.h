@@ -44,22 +44,39 @@ extern uint32_t             crash_interest;
 /* Drops all history and all that is retained. */
 void crash_forget_kept(void);
 
+/* Publishes by worker 0 what publications() fills in, and counts. */
+void crash_run_publish(ngx_uint_t (*publications)(ngx_stomp_publication_t *p));
+
 /* operations on messages that are kept */
 void crash_prepare_kept(void);
 void crash_prepare_kept_none(void);
 void crash_prepare_kept_full(void);
+void crash_prepare_kept_over(void);
 void crash_prepare_replay(void);
 void crash_prepare_replay_taken(void);
 void crash_prepare_replay_lost(void);
+ngx_uint_t crash_publications_keep(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_keep_page(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_keep_batch(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_keep_large(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_retain(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_retain_new(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_clear(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_clear_heard(ngx_stomp_publication_t *p);
+ngx_uint_t crash_publications_expiring(ngx_stomp_publication_t *p);
 void crash_run_keep(void);
+void crash_run_keep_page(void);
 void crash_run_keep_batch(void);
 void crash_run_keep_large(void);
 void crash_run_retain(void);
-void crash_run_retain_clear(void);
+void crash_run_retain_new(void);
+void crash_run_clear(void);
+void crash_run_clear_heard(void);
 void crash_run_expiring(void);
 void crash_run_sweep(void);
 void crash_run_replay(void);
 void crash_run_replay_reap(void);
+
 extern ngx_uint_t           crash_noperations;
 
 

@@ -53,7 +53,6 @@ typedef struct {
 static crash_states_t       *crash_states;
 static zone_model_t          crash_models[CRASH_MODELS];
 static ngx_uint_t            crash_nmodels;
-static ngx_uint_t            crash_modelled;
 static u_char               *crash_snapshot;
 static ngx_uint_t            crash_left;        /* stores to live */
 
@@ -114,16 +113,16 @@ crash_foresee(crash_operation_t *op)
     const char          *error;
     static zone_model_t  m;
 
-    if (op->model.kind == MODEL_UNKNOWN) {
-        return;
-    }
-
     error = zone_content(&crash.zone, crash_names, &m, &building);
     if (error) {
         fail_msg("%s: %s", op->name, error);
     }
 
     m.inbox_size = crash.conf.inbox_size;
+    m.rules = crash.conf.histories.elts;
+    m.nrules = crash.conf.histories.nelts;
+    m.history_size = crash.conf.history_size;
+    m.max_retained = crash.conf.max_retained;
 
     what = op->model;
     what.generation = ngx_stomp_slot_generation(0);
@@ -173,7 +172,7 @@ crash_unlock_hook(void)
 
     crash_state_add(zone_digest(&crash.zone));
 
-    error = crash_modelled ? crash_unforeseen(0) : NULL;
+    error = crash_unforeseen(0);
 
     if (error) {
         snprintf(crash_figures->error, sizeof(crash_figures->error),
@@ -220,7 +219,6 @@ crash_learn(crash_operation_t *op)
 
     if (pid == 0) {
         ngx_stub_unlock_hook = crash_unlock_hook;
-        crash_modelled = (op->model.kind != MODEL_UNKNOWN);
         op->run();
         _exit(0);
     }
@@ -230,7 +228,7 @@ crash_learn(crash_operation_t *op)
                  crash_figures->error);
     }
 
-    error = (op->model.kind == MODEL_UNKNOWN) ? NULL : crash_unforeseen(1);
+    error = crash_unforeseen(1);
     if (error) {
         fail_msg("%s: unlike the model: %s", op->name, error);
     }

@@ -212,7 +212,7 @@ model_has_room(model_op_t *op)
     octets = 0;
 
     for (i = 0; i < op->n; i++) {
-        octets += model_octets(&op->p[i]);
+        octets += model_octets(&op->p[i], 0);
     }
 
     return ((ngx_stomp_zone_sh_t *) (void *) model_before)->arena.nfree

@@ -230,7 +230,8 @@ model_operate_once(ngx_stomp_broker_t *b)
         ngx_stomp_broker_stat(b, &stat);
         break;
 
-    case MODEL_UNKNOWN:
+    case MODEL_SWEEP:
+    case MODEL_REPLAY:
         break;
     }
 

@@ -46,12 +46,12 @@ UNIT_broker = $(broker_unit)
 UNIT_lock = $(broker_unit)
 UNIT_full = $(broker_unit)
 UNIT_crash = $(broker_unit) crash_operations.c crash_kept.c zone_model.c \
-    zone_content.c
+    zone_model_kept.c zone_model_message.c zone_content.c
 UNIT_storm = $(broker_unit)
 UNIT_guard = $(broker_unit) crash_operations.c crash_kept.c \
     lock_guard.c lock_guard_rules.c
-UNIT_model = $(broker_unit) zone_model.c zone_content.c model_worker.c \
-    model_choice.c
+UNIT_model = $(broker_unit) zone_model.c zone_model_kept.c \
+    zone_model_message.c zone_content.c model_worker.c model_choice.c
 
 # A part of session/ alone.
 UNIT_rate = session/ngx_stomp_rate.c session_stub.c

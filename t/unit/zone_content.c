@@ -6,6 +6,7 @@
 
 #include <zone_check.h>
 #include <zone_model.h>
+#include <ngx_stomp_cursor.h>
 #include <ngx_stomp_match.h>
 #include <stdio.h>
 #include <stdarg.h>
@@ -15,6 +16,13 @@ static const char *zone_content_slot(ngx_stomp_zone_t *zone, ngx_uint_t n,
     zone_model_t *content);
 static const char *zone_content_list(ngx_stomp_zone_t *zone, uint32_t offset,
     model_list_t *list);
+static const char *zone_content_kept(ngx_stomp_zone_t *zone,
+    zone_model_t *content);
+static void zone_content_message_kept(ngx_stomp_zone_t *zone,
+    zone_model_t *content, uint32_t offset, model_kept_t *message);
+static const char *zone_content_replay(ngx_stomp_zone_t *zone,
+    ngx_stomp_slot_sh_t *sh, model_slot_t *slot);
+static const char *model_diff_kept(zone_model_t *got, zone_model_t *want);
 static uint64_t zone_content_batch(ngx_stomp_zone_t *zone, uint32_t message);
 static const char *model_differs(const char *fmt, ...);
 static const char *model_diff_slot(ngx_uint_t n, model_slot_t *got,
@@ -54,6 +62,13 @@ zone_content(ngx_stomp_zone_t *zone, const char **names, zone_model_t *content,
 
             content->dests[n].id = dest->id;
             content->dests[n].last = dest->last;
+            content->dests[n].stored = dest->stored;
+            content->dests[n].lost = dest->lost;
+
+            if (dest->retained) {
+                zone_content_message_kept(zone, content, dest->retained,
+                                          &content->dests[n].retained);
+            }
 
             if (dest->kind == NGX_STOMP_KIND_TOPIC && dest->match) {
                 match = ngx_stomp_zone_ptr(zone, dest->match);
@@ -84,6 +99,80 @@ zone_content(ngx_stomp_zone_t *zone, const char **names, zone_model_t *content,
         if (sh->slots[i].building) {
             *building |= 1U << i;
         }
+    }
+
+    return zone_content_kept(zone, content);
+}
+
+
+static const char *
+zone_content_kept(ngx_stomp_zone_t *zone, zone_model_t *content)
+{
+    uint32_t  offset;
+
+    for (offset = zone->sh->kept.history; offset;
+         offset = ngx_stomp_message_extra(zone, offset)->all_next)
+    {
+        if (content->nhistory == MODEL_KEPT) {
+            return "too much history for the model";
+        }
+
+        zone_content_message_kept(zone, content, offset,
+                                  &content->history[content->nhistory++]);
+    }
+
+    return NULL;
+}
+
+
+static void
+zone_content_message_kept(ngx_stomp_zone_t *zone, zone_model_t *content,
+    uint32_t offset, model_kept_t *message)
+{
+    ngx_stomp_dest_sh_t   *dest;
+    ngx_stomp_message_t    m;
+    ngx_stomp_extra_sh_t  *extra;
+
+    extra = ngx_stomp_message_extra(zone, offset);
+    dest = ngx_stomp_zone_ptr(zone, extra->dest);
+
+    message->dest = model_dest(content, dest->name, dest->len);
+    message->bytes = extra->bytes;
+
+    (void) ngx_stomp_message_open(zone, extra->batch, &m);
+    message->batch = m.sequence;
+
+    (void) ngx_stomp_message_open(zone, offset, &m);
+    message->sequence = m.sequence;
+    message->content = zone_content_message(zone, &m);
+}
+
+
+static const char *
+zone_content_replay(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *sh,
+    model_slot_t *slot)
+{
+    ngx_uint_t              i;
+    ngx_stomp_message_t     m;
+    ngx_stomp_cursor_sh_t  *cursor;
+
+    slot->replays = sh->ncursors;
+
+    if (sh->cursors == 0) {
+        return NULL;
+    }
+
+    cursor = ngx_stomp_zone_ptr(zone, sh->cursors);
+
+    if (cursor->next) {
+        return "too many replays for the model";
+    }
+
+    slot->ntaken = cursor->n;
+
+    for (i = 0; i < cursor->n; i++) {
+        (void) ngx_stomp_message_open(zone, cursor->messages[i], &m);
+        slot->taken[i] = m.sequence;
     }
 
     return NULL;
@@ -127,7 +216,11 @@ zone_content_slot(ngx_stomp_zone_t *zone, ngx_uint_t n, zone_model_t *content)
         slot->sessions[slot->nsessions++] = session->id;
     }
 
-    error = zone_content_list(zone, sh->inhand, &slot->inhand);
+    error = zone_content_replay(zone, sh, slot);
+
+    if (error == NULL) {
+        error = zone_content_list(zone, sh->inhand, &slot->inhand);
+    }
 
     return error ? error : zone_content_list(zone, sh->inbox, &slot->inbox);
 }
@@ -247,15 +340,28 @@ model_diff(zone_model_t *got, zone_model_t *want)
 
         if (model_exists(want, i)
             && (got->dests[i].id != want->dests[i].id
-                || got->dests[i].last != want->dests[i].last))
+                || got->dests[i].last != want->dests[i].last
+                || got->dests[i].stored != want->dests[i].stored
+                || got->dests[i].lost != want->dests[i].lost))
         {
-            return model_differs("%s is %llu, %llu, not %llu, %llu",
+            return model_differs("%s is %llu, %llu, %llu, %llu, not %llu, "
+                                 "%llu, %llu, %llu",
                                  want->names[i],
                                  (long long) got->dests[i].id,
                                  (long long) got->dests[i].last,
+                                 (long long) got->dests[i].stored,
+                                 (long long) got->dests[i].lost,
                                  (long long) want->dests[i].id,
-                                 (long long) want->dests[i].last);
+                                 (long long) want->dests[i].last,
+                                 (long long) want->dests[i].stored,
+                                 (long long) want->dests[i].lost);
         }
+    }
+
+    error = model_diff_kept(got, want);
+
+    if (error) {
+        return error;
     }
 
     for (i = 0; i < MODEL_SLOTS; i++) {
@@ -263,6 +369,51 @@ model_diff(zone_model_t *got, zone_model_t *want)
 
         if (error) {
             return error;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* history, and then what each destination retains */
+
+static const char *
+model_diff_kept(zone_model_t *got, zone_model_t *want)
+{
+    ngx_uint_t     i;
+    model_kept_t  *g, *w;
+
+    if (got->nhistory != want->nhistory) {
+        return model_differs("%u messages of history, not %u",
+                             (unsigned) got->nhistory,
+                             (unsigned) want->nhistory);
+    }
+
+    for (i = 0; i < want->nhistory + MODEL_DESTS; i++) {
+
+        if (i < want->nhistory) {
+            g = &got->history[i];
+            w = &want->history[i];
+
+        } else {
+            g = &got->dests[i - want->nhistory].retained;
+            w = &want->dests[i - want->nhistory].retained;
+        }
+
+        if (g->sequence != w->sequence || g->dest != w->dest
+            || g->batch != w->batch || g->bytes != w->bytes
+            || g->content != w->content)
+        {
+            return model_differs("%s %u: kept is %llu to %u, of %llu, %u "
+                                 "octets, not %llu to %u, of %llu, %u%s",
+                                 i < want->nhistory ? "history" : "retained",
+                                 (unsigned) i, (long long) g->sequence,
+                                 (unsigned) g->dest, (long long) g->batch,
+                                 g->bytes, (long long) w->sequence,
+                                 (unsigned) w->dest, (long long) w->batch,
+                                 w->bytes, (g->content != w->content)
+                                           ? "; another content" : "");
         }
     }
 
@@ -317,6 +468,21 @@ model_diff_slot(ngx_uint_t n, model_slot_t *got, model_slot_t *want)
                                  got->counts[i], (unsigned) i,
                                  want->counts[i]);
         }
+    }
+
+    if (got->replays != want->replays || got->ntaken != want->ntaken
+        || memcmp(got->taken, want->taken, want->ntaken * sizeof(uint64_t))
+           != 0)
+    {
+        return model_differs("slot %u: %u replays, %u taken up to %llu, not "
+                             "%u, %u, %llu", (unsigned) n,
+                             (unsigned) got->replays, (unsigned) got->ntaken,
+                             (long long) (got->ntaken
+                                          ? got->taken[got->ntaken - 1] : 0),
+                             (unsigned) want->replays,
+                             (unsigned) want->ntaken,
+                             (long long) (want->ntaken
+                                         ? want->taken[want->ntaken - 1] : 0));
     }
 
     if (got->nsessions != want->nsessions) {

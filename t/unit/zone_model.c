@@ -4,7 +4,7 @@
  */
 
 
-#include <zone_model.h>
+#include <zone_model_kept.h>
 
 
 /* of the broker's documents */
@@ -13,15 +13,17 @@
 #define MODEL_DRAIN_OCTETS    (256 * 1024)
 #define MODEL_SLICE           128
 #define MODEL_PAGE            4096
-#define MODEL_HEAD            56
-#define MODEL_CHUNK           8
-#define MODEL_TRIM            64
+#define MODEL_TRIM            2
 
 
 static ngx_int_t model_step(zone_model_t *m, model_op_t *op, model_see_pt see);
 static void model_subscribe(zone_model_t *m, model_op_t *op);
 static void model_unsubscribe(zone_model_t *m, model_op_t *op);
-static void model_publish(zone_model_t *m, model_op_t *op, model_see_pt see);
+static ngx_int_t model_publish(zone_model_t *m, model_op_t *op,
+    model_see_pt see);
+static ngx_int_t model_link(zone_model_t *m, model_op_t *op);
+static uint32_t model_hearers(zone_model_t *m, ngx_uint_t dest,
+    ngx_uint_t *audience);
 static void model_match(zone_model_t *m, ngx_uint_t dest);
 static uint32_t model_patterns(zone_model_t *m);
 static ngx_uint_t model_is_pattern(zone_model_t *m, ngx_uint_t dest);
@@ -40,7 +42,6 @@ static ngx_int_t model_reap_slice(zone_model_t *m, ngx_uint_t n);
 static void model_reap_all(zone_model_t *m, ngx_uint_t n, model_see_pt see);
 static void model_session_remove(model_slot_t *slot, uint64_t id);
 static ngx_uint_t model_release(model_list_t *list, ngx_uint_t n);
-static uint32_t model_object(size_t size);
 
 
 void
@@ -102,8 +103,7 @@ model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
         break;
 
     case MODEL_PUBLISH:
-        model_publish(m, op, see);
-        break;
+        return model_publish(m, op, see);
 
     case MODEL_DRAIN:
         return model_drain(m, op);
@@ -123,8 +123,14 @@ model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
     case MODEL_REAP:
         return model_reap(m, op, see);
 
+    case MODEL_SWEEP:
+        model_evict(m);
+        return m->nhistory ? NGX_AGAIN : NGX_OK;
+
+    case MODEL_REPLAY:
+        return model_replay(m, op, see);
+
     case MODEL_STAT:
-    case MODEL_UNKNOWN:
         break;
     }
 
@@ -174,6 +180,7 @@ model_subscribe(zone_model_t *m, model_op_t *op)
     dest = model_dest(m, op->name, strlen(op->name));
 
     if (!model_exists(m, dest)) {
+        memset(&m->dests[dest], 0, sizeof(model_dest_t));
         m->dests[dest].id = ++m->destination;
         m->dests[dest].last = m->sequence;
     }
@@ -200,7 +207,8 @@ model_unsubscribe(zone_model_t *m, model_op_t *op)
 ngx_uint_t
 model_exists(zone_model_t *m, ngx_uint_t dest)
 {
-    return (m->dests[dest].known || model_subscribers(m, dest) != 0);
+    return (m->dests[dest].known || model_subscribers(m, dest) != 0
+            || model_has_kept(m, dest));
 }
 
 
@@ -272,7 +280,16 @@ model_less(zone_model_t *m, ngx_uint_t slot, ngx_uint_t dest, uint32_t count)
         model_changed(m);
     }
 
-    if (model_subscribers(m, dest) == 0 && m->dests[dest].matched == 0) {
+    model_release_dest(m, dest);
+}
+
+
+void
+model_release_dest(zone_model_t *m, ngx_uint_t dest)
+{
+    if (model_subscribers(m, dest) == 0 && !model_has_kept(m, dest)
+        && m->dests[dest].matched == 0)
+    {
         m->dests[dest].known = 0;
     }
 }
@@ -336,6 +353,7 @@ model_match(zone_model_t *m, ngx_uint_t dest)
     }
 
     if (!model_exists(m, dest)) {
+        memset(d, 0, sizeof(model_dest_t));
         d->id = ++m->destination;
         d->last = m->sequence;
     }
@@ -346,16 +364,12 @@ model_match(zone_model_t *m, ngx_uint_t dest)
 }
 
 
-static void
+static ngx_int_t
 model_publish(zone_model_t *m, model_op_t *op, model_see_pt see)
 {
-    uint64_t                  hash, last;
-    ngx_uint_t                i, n, slot, dest, audience[MODEL_SLOTS];
-    model_delivery_t          what;
+    ngx_uint_t                i, n, one;
+    static zone_model_t       before;
     ngx_stomp_publication_t  *p;
-
-    memset(&what, 0, sizeof(model_delivery_t));
-    memset(audience, 0, sizeof(audience));
 
     if (model_patterns(m)) {
         for (i = 0; i < op->n; i++) {
@@ -367,61 +381,150 @@ model_publish(zone_model_t *m, model_op_t *op, model_see_pt see)
         see(m);
     }
 
+    before = *m;
+
+    if (model_link(m, op) != NGX_OK) {
+        *m = before;
+        return NGX_BUSY;
+    }
+
+    p = op->p;
+
+    one = (op->n == 1
+           && model_octets(p, p->expires || model_keeps(m, p)) <= MODEL_PAGE);
+
+    if (one) {
+        (void) model_trim(m, p, MODEL_TRIM);
+        (void) model_room(m);
+        return NGX_OK;
+    }
+
+    /* what is too much then goes in sections of its own */
+
+    see(m);
+
+    for (i = 0; i < op->n; i++) {
+        do {
+            n = model_trim(m, &op->p[i], MODEL_KEPT);
+            see(m);
+        } while (n);
+    }
+
+    do {
+        n = model_room(m);
+        see(m);
+    } while (n);
+
+    return NGX_OK;
+}
+
+
+/* the section in which the messages come into being */
+
+static ngx_int_t
+model_link(zone_model_t *m, model_op_t *op)
+{
+    uint32_t                  wanted[MODEL_BATCH];
+    uint64_t                  hash, first;
+    ngx_uint_t                i, slot, dest, audience[MODEL_SLOTS];
+    model_kept_t              message;
+    model_delivery_t          what;
+    ngx_stomp_publication_t  *p;
+
+    memset(&what, 0, sizeof(model_delivery_t));
+    memset(&message, 0, sizeof(model_kept_t));
+    memset(audience, 0, sizeof(audience));
+
     (void) model_release(&m->slots[op->worker].inhand, MODEL_DRAIN_MESSAGES);
 
-    last = m->sequence + op->n;
+    first = m->sequence;
 
     for (i = 0; i < op->n; i++) {
         p = &op->p[i];
         dest = model_dest(m, p->destination.data, p->destination.len);
 
-        p->sequence = ++m->sequence;
-        p->subscribers = model_subscribers(m, dest);
-        m->published++;
+        p->sequence = first + 1 + i;
+        p->subscribers = model_hearers(m, dest, audience);
+        wanted[i] = (p->subscribers || model_length(m, p) || p->retain);
 
-        if (model_exists(m, dest)) {
-            m->dests[dest].last = p->sequence;
+        if (p->subscribers > model_subscribers(m, dest)) {
+            m->matched = first + op->n;
         }
 
-        for (n = 0; n < MODEL_DESTS; n++) {
-
-            if (n != dest
-                && !(model_is_pattern(m, n)
-                     && model_matches(m->names[n], m->names[dest])))
-            {
-                continue;
-            }
-
-            if (n != dest && model_subscribers(m, n)) {
-                p->subscribers += model_subscribers(m, n);
-                m->matched = last;
-            }
-
-            for (slot = 0; slot < MODEL_SLOTS; slot++) {
-                audience[slot] |= (m->slots[slot].counts[n] != 0);
-            }
+        if (wanted[i]) {
+            what.bytes += model_octets(p, p->expires || model_keeps(m, p));
+            message.batch = message.batch ? message.batch : p->sequence;
         }
+    }
 
-        if (p->subscribers == 0) {
+    for (i = 0; i < op->n; i++) {
+        p = &op->p[i];
+        dest = model_dest(m, p->destination.data, p->destination.len);
+
+        model_number(m, p, dest, first);
+
+        if (!wanted[i]) {
             continue;
         }
 
         hash = model_hash(0, p->headers.data, p->headers.len);
         hash = model_hash(hash, p->body.data, p->body.len);
 
+        message.bytes = what.bytes;
+        message.content = model_message_hash(p->sequence,
+                              model_exists(m, dest) || model_keeps(m, p)
+                              ? m->dests[dest].id : 0,
+                              p->flags, p->headers.len, p->body.len, hash);
+
         what.last = p->sequence;
         what.count++;
-        what.bytes += model_octets(p);
-        what.content += model_message_hash(p->sequence, m->dests[dest].id,
-                                           p->flags, p->headers.len,
-                                           p->body.len, hash);
+        what.content += message.content;
+
+        if (model_keep(m, p, dest, &message) != NGX_OK) {
+            return NGX_BUSY;
+        }
     }
+
+    m->sequence += op->n;
+    m->published += op->n;
 
     for (slot = 0; slot < MODEL_SLOTS; slot++) {
         if (audience[slot]) {
             model_push(m, op, slot, &what);
         }
     }
+
+    return NGX_OK;
+}
+
+
+/* returns the subscriptions that hear a name; adds their workers */
+
+static uint32_t
+model_hearers(zone_model_t *m, ngx_uint_t dest, ngx_uint_t *audience)
+{
+    uint32_t    hearers;
+    ngx_uint_t  n, slot;
+
+    hearers = 0;
+
+    for (n = 0; n < MODEL_DESTS; n++) {
+
+        if (n != dest
+            && !(model_is_pattern(m, n)
+                 && model_matches(m->names[n], m->names[dest])))
+        {
+            continue;
+        }
+
+        hearers += model_subscribers(m, n);
+
+        for (slot = 0; slot < MODEL_SLOTS; slot++) {
+            audience[slot] |= (m->slots[slot].counts[n] != 0);
+        }
+    }
+
+    return hearers;
 }
 
 
@@ -533,7 +636,9 @@ model_drain(zone_model_t *m, model_op_t *op)
 static void
 model_reclaim(zone_model_t *m, model_op_t *op, model_see_pt see)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t  i, n, sections;
+
+    sections = 0;
 
     do {
         n = model_release(&m->slots[op->worker].inhand, MODEL_DRAIN_MESSAGES);
@@ -545,11 +650,16 @@ model_reclaim(zone_model_t *m, model_op_t *op, model_see_pt see)
             }
         }
 
-        n += model_forget(m);
+        if (sections++ == 1) {
+            n += model_evict(m);
+
+        } else {
+            n += model_forget(m);
+        }
 
         see(m);
 
-    } while (n);
+    } while (n || sections == 1);
 }
 
 
@@ -611,6 +721,12 @@ model_reap_slice(zone_model_t *m, ngx_uint_t number)
         return NGX_AGAIN;
     }
 
+    if (slot->replays) {
+        slot->replays = 0;
+        slot->ntaken = 0;
+        return NGX_AGAIN;
+    }
+
     /* there are never so many of these that a slice were too short */
 
     for (i = 0, n = 0; i < MODEL_DESTS; i++) {
@@ -667,68 +783,4 @@ model_release(model_list_t *list, ngx_uint_t n)
             list->n * sizeof(model_delivery_t));
 
     return n;
-}
-
-
-uint64_t
-model_hash(uint64_t hash, const void *p, size_t len)
-{
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        hash = (hash ^ ((const u_char *) p)[i]) * 0x100000001b3ULL + 1;
-    }
-
-    return hash;
-}
-
-
-uint64_t
-model_message_hash(uint64_t sequence, uint64_t destination, uint32_t flags,
-    uint32_t headers, uint32_t body, uint64_t content)
-{
-    uint64_t  words[6];
-
-    words[0] = sequence;
-    words[1] = destination;
-    words[2] = flags;
-    words[3] = headers;
-    words[4] = body;
-    words[5] = content;
-
-    return model_hash(0, words, sizeof(words));
-}
-
-
-/* an inbox's limit is in octets of the zone: objects, with their heads */
-
-uint32_t
-model_octets(ngx_stomp_publication_t *p)
-{
-    size_t    len, n;
-    uint32_t  octets;
-
-    len = p->headers.len + p->body.len;
-    n = ngx_min(len, MODEL_PAGE - MODEL_HEAD);
-    octets = model_object(MODEL_HEAD + n);
-
-    for (len -= n; len; len -= n) {
-        n = ngx_min(len, MODEL_PAGE - MODEL_CHUNK);
-        octets += model_object(MODEL_CHUNK + n);
-    }
-
-    return octets;
-}
-
-
-static uint32_t
-model_object(size_t size)
-{
-    ngx_uint_t              i;
-    static const uint32_t   sizes[] = { 32, 48, 64, 96, 128, 192, 256, 512,
-                                        1024, 2048, 4096 };
-
-    for (i = 0; sizes[i] < size; i++) { /* void */ }
-
-    return sizes[i];
 }

@@ -19,10 +19,11 @@
 
 
 #define MODEL_SLOTS       8
-#define MODEL_DESTS       12
+#define MODEL_DESTS       20
 #define MODEL_DELIVERIES  400
 #define MODEL_SESSIONS    64
 #define MODEL_BATCH       32
+#define MODEL_KEPT        128
 
 
 /* messages that were published together; content is a hash of all of them */
@@ -41,6 +42,17 @@ typedef struct {
 } model_list_t;
 
 
+/* a message of history, or a retained one */
+
+typedef struct {
+    ngx_uint_t                 dest;
+    uint64_t                   sequence;    /* 0: there is none */
+    uint64_t                   content;
+    uint64_t                   batch;       /* number of its first message */
+    uint32_t                   bytes;       /* of the batch */
+} model_kept_t;
+
+
 typedef struct {
     uint32_t                   state;       /* ngx_stomp_slot_state_e */
     uint32_t                   generation;
@@ -52,10 +64,16 @@ typedef struct {
     uint32_t                   counts[MODEL_DESTS];   /* subscriptions */
     ngx_uint_t                 nsessions;
     uint64_t                   sessions[MODEL_SESSIONS];
+    ngx_uint_t                 replays;     /* one for each slot */
+    ngx_uint_t                 ntaken;
+    uint64_t                   taken[NGX_STOMP_REPLAY_MAX];
 } model_slot_t;
 
 
-/* exists as long as it has a subscription, or its patterns are known */
+/*
+ * Exists as long as it has a subscription, its patterns are known, or
+ * something is kept.
+ */
 
 typedef struct {
     uint64_t                   id;
@@ -63,6 +81,9 @@ typedef struct {
     uint32_t                   known;
     uint32_t                   matched;     /* patterns; if known */
     uint32_t                   fresh;       /* and none has changed since */
+    uint64_t                   stored;      /* last one that is in history */
+    uint64_t                   lost;        /* and that is not, before it */
+    model_kept_t               retained;
 } model_dest_t;
 
 
@@ -75,6 +96,14 @@ typedef struct {
     uint64_t                   matched;     /* last that a pattern heard */
     model_dest_t               dests[MODEL_DESTS];
     model_slot_t               slots[MODEL_SLOTS];
+
+    /* the configuration, and all history, oldest first */
+    ngx_stomp_history_rule_t  *rules;
+    ngx_uint_t                 nrules;
+    size_t                     history_size;
+    ngx_uint_t                 max_retained;
+    ngx_uint_t                 nhistory;
+    model_kept_t               history[MODEL_KEPT];
 } zone_model_t;
 
 
@@ -90,7 +119,8 @@ typedef enum {
     MODEL_SESSION_REMOVE,
     MODEL_REAP,
     MODEL_STAT,
-    MODEL_UNKNOWN                           /* an operation without a model */
+    MODEL_SWEEP,                            /* all has become too old */
+    MODEL_REPLAY
 } model_kind_e;
 
 
@@ -112,8 +142,8 @@ typedef struct {
     ngx_uint_t                 worker;
     ngx_uint_t                 repeat;      /* called until nothing is left */
 
-    const char                *name;        /* (un)subscribe */
-    uint32_t                   count;       /* unsubscribe */
+    const char                *name;        /* (un)subscribe, replay */
+    uint32_t                   count;       /* unsubscribe, replay */
     uint64_t                   session;     /* its id */
     uint32_t                   generation;  /* attach */
     uint32_t                   dead;        /* reap: one bit for each slot */
@@ -146,6 +176,9 @@ uint32_t model_subscribers(zone_model_t *m, ngx_uint_t dest);
 /* Returns 1 if a destination is there. */
 ngx_uint_t model_exists(zone_model_t *m, ngx_uint_t dest);
 
+/* Forgets what is known of a destination, unless something needs it. */
+void model_release_dest(zone_model_t *m, ngx_uint_t dest);
+
 /* Returns the number of a destination. */
 ngx_uint_t model_dest(zone_model_t *m, const void *name, size_t len);
 
@@ -157,8 +190,11 @@ uint64_t model_message_hash(uint64_t sequence, uint64_t destination,
     uint32_t flags, uint32_t headers, uint32_t body, uint64_t content);
 uint64_t model_hash(uint64_t hash, const void *p, size_t len);
 
-/* Returns the octets that a publication takes of an inbox's limit. */
-uint32_t model_octets(ngx_stomp_publication_t *p);
+/*
+ * Returns the octets that a publication takes of an inbox's limit; extra: it
+ * is kept, or expires.
+ */
+uint32_t model_octets(ngx_stomp_publication_t *p, ngx_uint_t extra);
 
 /* Returns NULL if both are the same, or the difference in words (static). */
 const char *model_diff(zone_model_t *got, zone_model_t *want);
