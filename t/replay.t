@@ -31,9 +31,8 @@ server {
     listen 127.0.0.1:%%PORT%%;
     listen 127.0.0.1:%%PORT2%% sndbuf=8k;
 
-    stomp_max_output 256k;
-
-    location = /endpoint-websocket { stomp_pass chat; }
+    location = /endpoint-websocket { stomp_pass chat; stomp_max_output 32m; }
+    location = /small { stomp_pass chat; stomp_max_output 256k; }
     location /push/ { stomp_push chat; }
     location = /stomp_status { stomp_status chat; }
 }
@@ -66,7 +65,8 @@ for my $round (1 .. $rounds + 1) {
         push @gaps, $round if $m->{headers}{'replay-gap'};
     }
 
-    $round % 2 ? $c->abort : $c->disconnect;
+    $c->send_frame('DISCONNECT', []) if $round % 2;
+    $c->abort;
 }
 
 is(scalar(grep { waitpid($_, 0) != $_ || $? } @publishers), 0,
@@ -86,7 +86,7 @@ for my $p (0 .. 3) {
 # a replay is the same for many at a time, with a small output
 
 my $last = join ',', map { $_->{headers}{'message-id'} } @order[ -2000 .. -1 ];
-my @many = map { $t->stomp } 1 .. 8;
+my @many = map { $t->stomp(path => '/small') } 1 .. 8;
 my $before = $t->status;
 
 $_->subscribe('/topic/h/race', id => 'last', receipt => 0,
@@ -107,7 +107,8 @@ $_->expect(MESSAGE => -body => 'live') for @many;
 
 for my $n (3, 20, 40) {
     my $name = "/topic/h/slow$n";
-    my $slow = $t->stomp(port => $t->port(2), rcvbuf => 4096);
+    my $slow = $t->stomp(port => $t->port(2), path => '/small',
+                         rcvbuf => 4096);
 
     $t->push_message($name, "$_ " . 'x' x 40000) for 1 .. $n;
     $slow->subscribe($name, id => 0, receipt => 0,
@@ -205,7 +206,7 @@ $gap->expect(MESSAGE => -body => 'n', 'replay-gap' => 'true');
 # a worker is killed while it replays
 
 my $used = $t->status->{zone}{used};
-my $slow = $t->stomp;
+my $slow = $t->stomp(path => '/small');
 my ($victim) = grep { $_->{slot} == hex $slow->slot }
                @{ $t->status->{workers} };
 $slow->subscribe('/topic/h/race', receipt => 0, headers => [ replay => 'all' ]);
