@@ -16,7 +16,8 @@ FUZZ_ws = ws_feed.c unit_guard.c
 FUZZ_handshake = host.c
 FUZZ_batch = host.c
 FUZZ_session = host.c model.c session_client.c session_names.c \
-    session_receive.c zone_check.c zone_kept.c zone_pages.c zone_patterns.c
+    session_receive.c zone_check.c zone_kept.c zone_pages.c zone_patterns.c \
+    zone_queues.c
 
 # What all of them have.
 fuzz_common = fuzz.c reference.c ndk_stub.c

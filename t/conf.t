@@ -510,9 +510,9 @@ stomp_slow_policy delay; #HERE
 --- invalid value "delay"
 === unknown directive in a broker
 stomp_broker a {
-    queue /queue/; #HERE
+    queues /queue/; #HERE
 }
---- unknown directive "queue"
+--- unknown directive "queues"
 === directive of http in a broker
 stomp_broker a {
     stomp_max_body 1m; #HERE

@@ -13,13 +13,13 @@ use Test::Stomp;
 
 my @tests = split ' ', $ENV{STOMP_GUARD_TESTS}
     // 't/stomp_messages.t t/stomp_commands.t t/push.t t/push_batch.t'
-       . ' t/status.t t/workers.t t/overrun.t t/tls.t';
+       . ' t/status.t t/workers.t t/overrun.t t/tls.t t/ack.t';
 
 # what each of the mistakes that the guard can be told to make is told as
 my %seeds = (
-    read  => 'npatterns of slot 255: read without the lock',
-    write => 'npatterns of slot 255: written without the lock',
-    note  => 'npatterns of slot 255: changed without a note',
+    read  => 'work_tail of slot 255: read without the lock',
+    write => 'work_tail of slot 255: written without the lock',
+    note  => 'work_tail of slot 255: changed without a note',
 );
 
 my $build = $ENV{STOMP_BUILD} // Test::Stomp::Nginx::root() . '/build';

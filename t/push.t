@@ -132,12 +132,12 @@ while (my ($uri, $name) = splice @names, 0, 2) {
 }
 
 my @wrong = (
-    '/push/queue/x'              => qr/"\/queue\/x".*"topic" directive/,
-    '/push/topic'                => qr/"\/topic".*"topic" directive/,
-    '/push/topic/'               => qr/"\/topic\/".*"topic" directive/,
-    '/push/'                     => qr/"topic" directive/,
+    '/push/queue/x'              => qr/"\/queue\/x".*"queue" directive/,
+    '/push/topic'                => qr/"\/topic".*"queue" directive/,
+    '/push/topic/'               => qr/"\/topic\/".*"queue" directive/,
+    '/push/'                     => qr/"queue" directive/,
     '/bare'                      => qr/destination is empty/,
-    '/barebones'                 => qr/"bones".*"topic" directive/,
+    '/barebones'                 => qr/"bones".*"queue" directive/,
     '/push/topic/%ff'            => qr/not UTF-8/,
     '/push/topic/%ed%a0%80'      => qr/not UTF-8/,
     '/push/topic/' . 'x' x 1100  => qr/is longer than 1024 octets$/,

@@ -48,10 +48,11 @@ like($res->body, qr/\}\n\z/, 'GET: ends with a line end');
 
 my $start = $res->json;
 is(join(' ', sort keys %$start),
-   'broker delayed delivered destinations dropped dropped_messages epoch'
-   . ' evicted expired history kept_octets published recovered refused'
-   . ' refused_sessions replaying retained sessions subscriptions workers'
-   . ' zone', 'all numbers, and no others');
+   'broker dead_lettered delayed delivered destinations dropped'
+   . ' dropped_messages epoch evicted expired history kept_octets overflowed'
+   . ' published queued queues recovered redelivered refused'
+   . ' refused_sessions replaying retained sessions subscriptions'
+   . ' unacknowledged workers zone', 'all numbers, and no others');
 is(join(' ', sort keys %{ $start->{zone} }), 'pages_free size used',
    'those of the zone');
 is($start->{broker}, 'chat', 'name');

@@ -213,9 +213,9 @@ for my $name ('/topic/a/*', '/topic/**', '/topic/*/b', '/topic/a**',
 
 for ([ '/topic/a/**/b' => qr/last segment/ ],
      [ '/topic/a*' => qr/whole segment/ ],
-     [ '/top*/a' => qr/"topic" directive/ ],
-     [ '/**' => qr/"topic" directive/ ],
-     [ '/none/*' => qr/"topic" directive/ ],
+     [ '/top*/a' => qr/"topic" or "queue" directive/ ],
+     [ '/**' => qr/"topic" or "queue" directive/ ],
+     [ '/none/*' => qr/"topic" or "queue" directive/ ],
      [ '/topic/' . '*/' x 64 . '*' => qr/more than 64 segments/ ],
      [ '/rabbit/' . '#.' x 64 . 'a' => qr/more than 64 segments/ ])
 {

@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_stomp_broker.h>
 #include <ngx_stomp_broker_private.h>
+#include <ngx_stomp_dispatch.h>
 
 
 /* sections that look for memory before a publisher is refused */
@@ -117,7 +118,7 @@ ngx_stomp_broker_attach(ngx_stomp_broker_t *b)
     do {
         ngx_stomp_zone_lock(zone);
 
-        done = (ngx_stomp_slot_reap_locked(zone, own) == NGX_OK);
+        done = (ngx_stomp_slot_reap_locked(b, own) == NGX_OK);
 
         if (done) {
             ngx_stomp_set(zone, &own->generation, b->generation);
@@ -126,7 +127,7 @@ ngx_stomp_broker_attach(ngx_stomp_broker_t *b)
             ngx_stomp_set(zone, &own->state, NGX_STOMP_SLOT_LIVE);
         }
 
-        ngx_stomp_broker_unlock(b);
+        ngx_stomp_dispatch_unlock(b);
 
         ngx_stomp_test_point("slice");
 
@@ -154,9 +155,9 @@ ngx_stomp_broker_detach(ngx_stomp_broker_t *b)
         ngx_stomp_zone_lock(zone);
 
         ngx_stomp_broker_count_locked(b);
-        done = (ngx_stomp_slot_reap_locked(zone, own) == NGX_OK);
+        done = (ngx_stomp_slot_reap_locked(b, own) == NGX_OK);
 
-        ngx_stomp_broker_unlock(b);
+        ngx_stomp_dispatch_unlock(b);
 
     } while (!done);
 
@@ -175,6 +176,51 @@ ngx_stomp_broker_unlock(ngx_stomp_broker_t *b)
         ngx_log_error(NGX_LOG_ALERT, b->log, 0,
                       "undo log of stomp_broker \"%V\" was too short",
                       &b->conf->name);
+    }
+}
+
+
+void
+ngx_stomp_dispatch_unlock(ngx_stomp_broker_t *b)
+{
+    ngx_uint_t                rest, dead, overflowed;
+    ngx_stomp_counters_sh_t  *counters;
+
+    rest = b->rest;
+    dead = b->ndead;
+    overflowed = b->noverflowed;
+
+    counters = &b->zone.sh->counters;
+    counters->dead += dead;
+    counters->overflowed += overflowed;
+    counters->expired += b->nexpired;
+
+    b->rest = 0;
+    b->ndead = 0;
+    b->noverflowed = 0;
+    b->nexpired = 0;
+
+    ngx_stomp_broker_unlock(b);
+
+    if (b->nwake) {
+        ngx_stomp_wake_workers(b);
+    }
+
+    if (rest) {
+        ngx_stomp_wake_post(b);
+    }
+
+    if (dead) {
+        ngx_log_error(NGX_LOG_WARN, b->log, 0,
+                      "%ui messages of stomp_broker \"%V\" reached "
+                      "\"max_deliveries\" of their queue", dead,
+                      &b->conf->name);
+    }
+
+    if (overflowed) {
+        ngx_log_error(NGX_LOG_INFO, b->log, 0,
+                      "%ui messages of stomp_broker \"%V\" were dropped: "
+                      "their queue was full", overflowed, &b->conf->name);
     }
 }
 
@@ -429,15 +475,24 @@ ngx_stomp_broker_drain(ngx_stomp_broker_t *b)
                                                NGX_STOMP_DRAIN_MAX);
     }
 
-    rest = (own->inbox != 0 || own->inhand != 0);
+    if (zone->sh->queues.todo) {
+        ngx_stomp_dispatch_locked(b);
+    }
+
+    if (own->work) {
+        ngx_stomp_dispatch_take_locked(b, own);
+    }
+
+    rest = (own->inbox != 0 || own->inhand != 0 || own->work != 0);
 
     if (own->awake != (uint32_t) rest) {
         ngx_stomp_set(zone, &own->awake, (uint32_t) rest);
     }
 
     overrun = overrun && own->overrun == 0;
+    rest |= (zone->sh->queues.todo != 0);
 
-    ngx_stomp_broker_unlock(b);
+    ngx_stomp_dispatch_unlock(b);
 
     if (overrun) {
         ngx_log_error(NGX_LOG_WARN, b->log, 0,
@@ -450,6 +505,10 @@ ngx_stomp_broker_drain(ngx_stomp_broker_t *b)
 
     if (delivery) {
         ngx_stomp_broker_hand(b, delivery);
+    }
+
+    if (b->ntaken) {
+        ngx_stomp_dispatch_hand(b);
     }
 
     return rest ? NGX_AGAIN : NGX_OK;
@@ -661,6 +720,12 @@ ngx_stomp_broker_stat(ngx_stomp_broker_t *b, ngx_stomp_stat_t *stat)
     stat->kept = sh->kept.bytes;
     stat->evicted = sh->counters.evicted;
     stat->expired = sh->counters.expired;
+    stat->queues = sh->queues.n;
+    stat->waiting = sh->queues.waiting;
+    stat->unsettled = sh->queues.unsettled;
+    stat->redelivered = sh->counters.redelivered;
+    stat->dead = sh->counters.dead;
+    stat->overflowed = sh->counters.overflowed;
 
     for (i = 0; i < NGX_STOMP_SLOTS_MAX; i++) {
         slot = &sh->slots[i];

@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_stomp_dest.h>
 #include <ngx_stomp_message.h>
+#include <ngx_stomp_queue.h>
 #include <ngx_stomp_slot.h>
 #include <ngx_stomp_wildcard.h>
 
@@ -44,6 +45,7 @@ typedef struct {
     ngx_array_t           topics;          /* of ngx_str_t, prefixes */
     ngx_array_t           dotted;          /* of ngx_str_t, topics of words */
     uint32_t              topics_id;       /* of both */
+    ngx_array_t           queues;          /* of ngx_stomp_queue_conf_t */
     ngx_array_t           access;          /* of ngx_stomp_access_rule_t */
     ngx_stomp_users_t    *users;           /* NULL: anybody may connect */
     ngx_array_t           histories;       /* ngx_stomp_history_rule_t */
@@ -82,6 +84,42 @@ typedef void (*ngx_stomp_deliver_pt)(void *data, ngx_stomp_message_t *m);
 typedef void (*ngx_stomp_overrun_pt)(void *data, uint64_t drained);
 
 
+/* messages of queues that a worker takes at a time */
+#define NGX_STOMP_TAKE_MAX  64
+
+
+/* a message of a queue for a consumer of this worker */
+
+typedef struct {
+    uint32_t              entry;       /* to be settled */
+    uint32_t              consumer;
+    uint32_t              tag;         /* of the consumer */
+    uint32_t              message;     /* private */
+    unsigned              redelivered:1;
+} ngx_stomp_taken_t;
+
+
+/*
+ * The same as ngx_stomp_deliver_pt, but for one consumer, which owns the
+ * message until it is settled.  It may remove consumers, and settle.
+ */
+typedef void (*ngx_stomp_consume_pt)(void *data, ngx_stomp_taken_t *taken,
+    ngx_stomp_message_t *m);
+
+
+typedef enum {
+    NGX_STOMP_SETTLE_ACK = 0,
+    NGX_STOMP_SETTLE_NACK,             /* for another consumer */
+    NGX_STOMP_SETTLE_RETURN            /* the same, not counted */
+} ngx_stomp_settle_e;
+
+
+typedef struct {
+    uint32_t              entry;
+    ngx_stomp_settle_e    how;
+} ngx_stomp_settle_t;
+
+
 /* a worker's broker; memory of the process, for the process's life */
 
 struct ngx_stomp_broker_s {
@@ -92,6 +130,7 @@ struct ngx_stomp_broker_s {
 
     ngx_stomp_deliver_pt        deliver;
     ngx_stomp_overrun_pt        overrun;
+    ngx_stomp_consume_pt        consume;
     void                       *data;
 
     uint64_t                    delivered; /* not yet added to the counters */
@@ -116,6 +155,15 @@ struct ngx_stomp_broker_s {
     ngx_uint_t                  nwaking;   /* those that waker will wake */
     uint16_t                    waking[NGX_STOMP_SLOTS_MAX];
 
+    ngx_uint_t                  ntaken;    /* of queues, being delivered */
+    ngx_stomp_taken_t           taken[NGX_STOMP_TAKE_MAX];
+
+    ngx_uint_t                  ndead;     /* of queues, in this section */
+    ngx_uint_t                  noverflowed;
+    ngx_uint_t                  nexpired;
+
+    unsigned                    rest:1;    /* the section leaves work for */
+                                           /* a drain of this worker */
     unsigned                    closed:1;  /* its zone is gone */
     unsigned                    handing:1; /* deliver() is being called */
 };
@@ -205,6 +253,12 @@ typedef struct {
     size_t                      kept;      /* octets of both */
     uint64_t                    evicted;
     uint64_t                    expired;
+    uint64_t                    queues;
+    uint64_t                    waiting;   /* messages of queues */
+    uint64_t                    unsettled;
+    uint64_t                    redelivered;
+    uint64_t                    dead;
+    uint64_t                    overflowed;
     ngx_uint_t                  nworkers;
     ngx_stomp_worker_stat_t     workers[NGX_STOMP_SLOTS_MAX];
 } ngx_stomp_stat_t;
@@ -233,9 +287,10 @@ void ngx_stomp_broker_detach(ngx_stomp_broker_t *b);
  * Messages that nobody hears, and that are not kept, take no memory.  This
  * worker's subscribers may be served within the call.
  * NGX_OK;  NGX_BUSY: the zone is full, a publication's over is set (too much
- * is retained already), or, for a batch that is patient, an inbox is full;
- * NGX_DECLINED: this worker has no slot (yet);  NGX_ABORT: the messages are
- * too many for one section of the lock, with as many workers as listen.
+ * is retained already) or its full (its queue is), or, for a batch that is
+ * patient, an inbox is full;  NGX_DECLINED: this worker has no slot (yet);
+ * NGX_ABORT: the messages are too many for one section of the lock, with as
+ * many workers as listen, or with so many for queues.
  */
 ngx_int_t ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *publications, ngx_uint_t n);
@@ -293,6 +348,37 @@ ngx_int_t ngx_stomp_broker_sweep(ngx_stomp_broker_t *b, uint64_t now);
 /* Takes back count subscriptions of one destination. */
 void ngx_stomp_broker_unsubscribe(ngx_stomp_broker_t *b, uint32_t interest,
     uint32_t count);
+
+/*
+ * Returns what is configured for a queue's name, or NULL if it is none.  Needs
+ * no lock.
+ */
+ngx_stomp_queue_conf_t *ngx_stomp_broker_queue_conf(
+    ngx_stomp_broker_conf_t *conf, ngx_str_t *name);
+
+/*
+ * Subscribes to a queue: at most credit messages and, but for the last of
+ * them, window octets of the zone are on their way to this consumer, or not
+ * settled, at a time; neither is 0.  b->consume() gets the tag.  Returns the
+ * consumer, or 0: the zone is full, or there is no slot.
+ */
+uint32_t ngx_stomp_broker_consume(ngx_stomp_broker_t *b, ngx_str_t *name,
+    uint32_t tag, uint32_t credit, uint32_t window);
+
+/*
+ * Removes a consumer, and gives back to its queue what it has not settled.
+ * counted: that it was delivered counts for max_deliveries.  Takes the lock as
+ * often as it needs.
+ */
+void ngx_stomp_broker_consumer_remove(ngx_stomp_broker_t *b,
+    uint32_t consumer, ngx_uint_t counted);
+
+/*
+ * Settles n messages of this worker's consumers, in this order; an entry is
+ * settled once.  Takes the lock once for about 60 of them.
+ */
+void ngx_stomp_broker_settle(ngx_stomp_broker_t *b, ngx_stomp_settle_t *items,
+    ngx_uint_t n);
 
 /*
  * Records a session.  Returns its offset, to be given to

@@ -56,6 +56,17 @@ void ngx_stomp_broker_hand(ngx_stomp_broker_t *b, uint32_t delivery);
 ngx_uint_t ngx_stomp_broker_reclaim(ngx_stomp_broker_t *b);
 
 
+/*
+ * Makes the numbers that n publications were given final.  The lock is held.
+ */
+void ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b, ngx_uint_t n);
+
+/*
+ * Ends a section that cannot publish, as if it had never been.  The lock is
+ * held, and released.
+ */
+void ngx_stomp_publish_undo(ngx_stomp_broker_t *b);
+
 /* a publication that outlives its deliveries */
 
 #define ngx_stomp_publish_keeps(p)                                            \

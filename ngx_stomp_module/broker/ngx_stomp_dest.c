@@ -11,10 +11,6 @@
 #include <ngx_stomp_match.h>
 
 
-static void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
-    ngx_stomp_dest_sh_t *dest);
-
-
 #define ngx_stomp_dest_bucket(zone, hash)                                     \
     (&(zone)->buckets[(hash) & ((zone)->sh->nbuckets - 1)])
 
@@ -271,7 +267,7 @@ ngx_stomp_dest_release_locked(ngx_stomp_zone_t *zone,
 }
 
 
-static void
+void
 ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_dest_sh_t *dest)
 {
     uint32_t              offset, *link;

@@ -17,9 +17,10 @@
 
 
 /*
- * A destination lives as long as it has a subscription, history or a retained
- * message, and as long as the patterns that match it are known; its id is never
- * used again.  In the zone: lock of the zone; referred to by its bucket.
+ * A topic lives as long as it has a subscription, history or a retained
+ * message, and as long as the patterns that match it are known, a queue as
+ * long as it has a consumer or messages; its id is never used again.  In the
+ * zone: lock of the zone; referred to by its bucket.
  */
 
 typedef struct {
@@ -28,7 +29,7 @@ typedef struct {
     uint64_t    id;
     uint64_t    last;            /* sequence number of the last message, or */
                                  /* of the broker's last when it was made */
-    uint32_t    interests;
+    uint32_t    interests;       /* of a queue: its ngx_stomp_queue_sh_t */
     uint32_t    subscribers;
     uint32_t    match;           /* a topic's: the patterns that match; */
                                  /* a pattern's: its entry in the index */
@@ -46,6 +47,7 @@ typedef struct {
 
 #define NGX_STOMP_KIND_TOPIC    0
 #define NGX_STOMP_KIND_PATTERN  1
+#define NGX_STOMP_KIND_QUEUE    2
 
 
 /* one worker's share of a destination; on the lists of both */
@@ -94,6 +96,10 @@ void ngx_stomp_dest_release_locked(ngx_stomp_zone_t *zone,
  */
 uint32_t ngx_stomp_dest_interest_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_dest_sh_t *dest, ngx_uint_t slot);
+
+/* Unlinks and frees a destination that nothing refers to.  The lock is held. */
+void ngx_stomp_dest_free_locked(ngx_stomp_zone_t *zone,
+    ngx_stomp_dest_sh_t *dest);
 
 /*
  * Adds one subscription of a slot to a destination, which is created if it is

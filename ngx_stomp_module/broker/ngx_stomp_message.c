@@ -271,6 +271,26 @@ ngx_stomp_message_unref_locked(ngx_stomp_zone_t *zone, uint32_t message)
 }
 
 
+ngx_uint_t
+ngx_stomp_message_expired(ngx_stomp_zone_t *zone, uint32_t message)
+{
+    uint64_t                 expires;
+    ngx_time_t              *tp;
+    ngx_stomp_message_sh_t  *m;
+
+    m = ngx_stomp_zone_ptr(zone, message);
+
+    if (!(m->flags & NGX_STOMP_MESSAGE_EXTRA)) {
+        return 0;
+    }
+
+    expires = ngx_stomp_message_extra(zone, message)->expires;
+    tp = ngx_timeofday();
+
+    return expires && expires <= (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 uint32_t
 ngx_stomp_message_open(ngx_stomp_zone_t *zone, uint32_t message,
     ngx_stomp_message_t *m)

@@ -21,13 +21,13 @@
 
 typedef struct {
     uint32_t    next;            /* the batch's next object */
-    uint32_t    refs;            /* deliveries; of the first message */
+    uint32_t    refs;            /* deliveries, entries; of the first message */
     uint32_t    tail;            /* the batch's last object; likewise */
     uint32_t    sibling;         /* the batch's next message */
     uint64_t    sequence;
     uint64_t    destination;     /* its id */
     uint64_t    time;            /* milliseconds since the epoch */
-    uint32_t    flags;           /* the publisher's own, but for one */
+    uint32_t    flags;           /* the publisher's own, but for two */
     uint32_t    headers;         /* octets; the body follows them */
     uint32_t    body;
     uint32_t    held;            /* messages of the batch that are kept; of */
@@ -37,6 +37,9 @@ typedef struct {
 
 /* of the flags: an ngx_stomp_extra_sh_t stands before the headers */
 #define NGX_STOMP_MESSAGE_EXTRA  0x80000000U
+
+/* it is a queue's, whoever else has its batch in hand */
+#define NGX_STOMP_MESSAGE_QUEUE  0x40000000U
 
 
 /*
@@ -93,7 +96,7 @@ typedef struct {
     ngx_str_t   destination;
     ngx_str_t   headers;         /* opaque here */
     ngx_str_t   body;
-    uint32_t    flags;           /* opaque here, but for the top bit: 0 */
+    uint32_t    flags;           /* opaque here, but for two top bits: 0 */
     uint64_t    expires;         /* milliseconds since the epoch, 0: never */
 
     /* of the first one: NGX_BUSY rather than a worker that is overrun */
@@ -102,6 +105,7 @@ typedef struct {
     /* the answer */
     uint32_t    subscribers;
     uint64_t    sequence;
+    unsigned    full:1;          /* its queue had no room */
 
     /* private */
     uint32_t    hash;
@@ -113,6 +117,8 @@ typedef struct {
     unsigned    over:1;          /* answer: too much is retained already */
 
     /* private */
+    struct ngx_stomp_queue_conf_s  *queue;   /* NULL: of a topic */
+
     uint32_t    matched;         /* subscriptions of patterns */
     unsigned    heard:1;         /* by somebody when it was looked up */
     unsigned    wanted:1;
@@ -185,6 +191,12 @@ void ngx_stomp_batch_discard_locked(ngx_stomp_zone_t *zone,
 
 /* Drops one reference to a batch; the last one frees it.  The lock is held. */
 void ngx_stomp_message_unref_locked(ngx_stomp_zone_t *zone, uint32_t message);
+
+/*
+ * Returns 1 if a message's time has passed.  Needs no lock if the caller holds
+ * a reference.
+ */
+ngx_uint_t ngx_stomp_message_expired(ngx_stomp_zone_t *zone, uint32_t message);
 
 /*
  * Prepares to read a message from its start; the caller holds a reference,

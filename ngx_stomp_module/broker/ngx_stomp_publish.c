@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_stomp_broker_private.h>
+#include <ngx_stomp_dispatch.h>
 
 
 /* publications that one section looks up; those whose match it notes */
@@ -58,8 +59,6 @@ static ngx_int_t ngx_stomp_publish_number_locked(ngx_stomp_broker_t *b,
 static ngx_int_t ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *p, uint32_t offset,
     ngx_stomp_audience_t *audience, ngx_stomp_delivery_sh_t *what);
-static void ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b,
-    ngx_uint_t n);
 static ngx_int_t ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
     ngx_stomp_delivery_sh_t *what, ngx_stomp_audience_t *audience,
     ngx_uint_t patient, uint32_t *own);
@@ -87,6 +86,8 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
 
     for (i = 0; i < n; i++) {
         p[i].hash = ngx_stomp_dest_hash(&b->zone, &p[i].destination);
+        p[i].queue = ngx_stomp_broker_queue_conf(b->conf, &p[i].destination);
+        p[i].full = 0;
         ngx_stomp_publish_prepare(b, &p[i]);
     }
 
@@ -99,7 +100,8 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
     {
 
         if (n == 1 && ngx_stomp_message_size(p) <= NGX_STOMP_PAGE_SIZE) {
-            rc = ngx_stomp_publish_one(b, p);
+            rc = p->queue ? ngx_stomp_dispatch_publish(b, p)
+                          : ngx_stomp_publish_one(b, p);
 
         } else {
             rc = ngx_stomp_publish_batch(b, p, n);
@@ -114,7 +116,7 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
         }
 
         for (i = 0; i < n; i++) {
-            if (p[i].over) {
+            if (p[i].over || p[i].full) {
                 return rc;
             }
         }
@@ -227,12 +229,23 @@ ngx_stomp_publish_one(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 
 full:
 
-    ngx_stomp_zone_rollback(zone);
+    ngx_stomp_publish_undo(b);
+
+    return NGX_BUSY;
+}
+
+
+void
+ngx_stomp_publish_undo(ngx_stomp_broker_t *b)
+{
+    ngx_stomp_zone_rollback(&b->zone);
     ngx_stomp_broker_unlock(b);
 
     b->nwake = 0;
-
-    return NGX_BUSY;
+    b->ndead = 0;
+    b->noverflowed = 0;
+    b->nexpired = 0;
+    b->rest = 0;
 }
 
 
@@ -343,9 +356,7 @@ ngx_stomp_publish_match_locked(ngx_stomp_broker_t *b,
 }
 
 
-/* makes the numbers that n publications were given final */
-
-static void
+void
 ngx_stomp_publish_count_locked(ngx_stomp_broker_t *b, ngx_uint_t n)
 {
     ngx_stomp_zone_sh_t  *sh;
@@ -504,6 +515,11 @@ ngx_stomp_publish_probe(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
             p[i].matched = 0;
             p[i].heard = 0;
 
+            if (p[i].queue != NULL) {
+                p[i].wanted = 1;
+                continue;
+            }
+
             if (zone->sh->npatterns) {
                 ngx_stomp_broker_match_locked(b, &p[i], &match);
 
@@ -588,11 +604,7 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
     }
 
     if (rc != NGX_OK) {
-        ngx_stomp_zone_rollback(zone);
-        ngx_stomp_broker_unlock(b);
-
-        b->nwake = 0;
-
+        ngx_stomp_publish_undo(b);
         return rc;
     }
 
@@ -609,7 +621,8 @@ ngx_stomp_publish_link(ngx_stomp_broker_t *b, ngx_stomp_batch_t *batch)
         }
     }
 
-    ngx_stomp_broker_unlock(b);
+    ngx_stomp_dispatch_locked(b);
+    ngx_stomp_dispatch_unlock(b);
 
     ngx_stomp_publish_done(b, own);
 
@@ -704,6 +717,22 @@ ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
     zone = &b->zone;
     m = NULL;
 
+    message = ngx_stomp_zone_ptr(zone, offset);
+    message->sequence = p->sequence;
+    message->destination = 0;
+
+    what->last = p->sequence;
+
+    if (p->queue != NULL) {
+        message->flags |= NGX_STOMP_MESSAGE_QUEUE;
+
+        return ngx_stomp_dispatch_push_locked(b, p, offset, what->message);
+    }
+
+    if (ngx_stomp_notes_low(zone)) {
+        return NGX_ABORT;
+    }
+
     if (p->heard && zone->sh->npatterns) {
         m = &match;
 
@@ -718,13 +747,13 @@ ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
         return NGX_BUSY;
     }
 
-    message = ngx_stomp_zone_ptr(zone, offset);
-    message->sequence = p->sequence;
-    message->destination = (dest != NULL) ? dest->id : 0;
+    if (dest == NULL) {
+        return NGX_OK;
+    }
 
-    what->last = p->sequence;
+    message->destination = dest->id;
 
-    if (dest == NULL || (p->length == 0 && !p->retain)) {
+    if (p->length == 0 && !p->retain) {
         return NGX_OK;
     }
 

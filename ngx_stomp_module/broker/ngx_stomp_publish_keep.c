@@ -28,7 +28,7 @@ ngx_stomp_publish_prepare(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
     p->over = 0;
     p->trim = 0;
 
-    for (i = 0; i < b->conf->histories.nelts; i++) {
+    for (i = 0; p->queue == NULL && i < b->conf->histories.nelts; i++) {
 
         if (rule[i].prefix.len > longest
             && p->destination.len >= rule[i].prefix.len

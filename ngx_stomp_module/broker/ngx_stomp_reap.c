@@ -7,13 +7,14 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_stomp_broker_private.h>
+#include <ngx_stomp_dispatch.h>
 
 
 /* cursors that one section frees: each holds several messages */
 #define NGX_STOMP_REAP_CURSORS  8
 
 
-static ngx_int_t ngx_stomp_slot_take_locked(ngx_stomp_zone_t *zone,
+static ngx_int_t ngx_stomp_slot_take_locked(ngx_stomp_broker_t *b,
     ngx_stomp_slot_sh_t *slot);
 static void ngx_stomp_slot_clear_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_slot_sh_t *slot);
@@ -47,9 +48,12 @@ ngx_stomp_session_free_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot,
 
 
 ngx_int_t
-ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
+ngx_stomp_slot_reap_locked(ngx_stomp_broker_t *b, ngx_stomp_slot_sh_t *slot)
 {
-    ngx_int_t  rc;
+    ngx_int_t          rc;
+    ngx_stomp_zone_t  *zone;
+
+    zone = &b->zone;
 
     if (slot->state == NGX_STOMP_SLOT_FREE) {
         return NGX_OK;
@@ -61,7 +65,9 @@ ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
 
     ngx_stomp_batch_discard_locked(zone, slot);
 
-    rc = ngx_stomp_slot_take_locked(zone, slot);
+    rc = ngx_stomp_slot_take_locked(b, slot);
+
+    ngx_stomp_dispatch_locked(b);
 
     ngx_stomp_test_point("reap");
 
@@ -70,10 +76,28 @@ ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
 
 
 static ngx_int_t
-ngx_stomp_slot_take_locked(ngx_stomp_zone_t *zone, ngx_stomp_slot_sh_t *slot)
+ngx_stomp_slot_take_locked(ngx_stomp_broker_t *b, ngx_stomp_slot_sh_t *slot)
 {
     ngx_uint_t                n;
+    ngx_stomp_zone_t         *zone;
     ngx_stomp_interest_sh_t  *in;
+
+    zone = &b->zone;
+
+    /* first what others wait for; a consumer may take several slices */
+
+    if (slot->consumers) {
+        for (n = 0; slot->consumers && n < NGX_STOMP_REAP_MAX; n++) {
+            if (ngx_stomp_notes_low(zone)
+                || ngx_stomp_consumer_reap_locked(b, slot->consumers, 1)
+                   == NGX_AGAIN)
+            {
+                break;
+            }
+        }
+
+        return NGX_AGAIN;
+    }
 
     if (slot->inhand) {
         ngx_stomp_inbox_release_locked(zone, slot, &slot->inhand,
@@ -178,12 +202,12 @@ ngx_stomp_broker_reap(ngx_stomp_broker_t *b)
 
         if (slot->state != NGX_STOMP_SLOT_FREE
             && slot->generation == generations[i]
-            && ngx_stomp_slot_reap_locked(zone, slot) == NGX_AGAIN)
+            && ngx_stomp_slot_reap_locked(b, slot) == NGX_AGAIN)
         {
             rc = NGX_AGAIN;
         }
 
-        ngx_stomp_broker_unlock(b);
+        ngx_stomp_dispatch_unlock(b);
 
         ngx_stomp_test_point("slice");
     }

@@ -8,6 +8,7 @@
 #define _NGX_STOMP_REAP_H_INCLUDED_
 
 
+#include <ngx_stomp_broker.h>
 #include <ngx_stomp_inbox.h>
 
 
@@ -36,10 +37,11 @@ void ngx_stomp_session_free_locked(ngx_stomp_zone_t *zone,
 
 /*
  * Takes a slice of what a slot owns, which is not live from the first slice
- * on.  Any worker may do any slice.  The lock is held.
+ * on.  Any worker may do any slice.  The lock is held, and released with
+ * ngx_stomp_dispatch_unlock().
  * NGX_OK: the slot is free, with nothing on it;  NGX_AGAIN: call again.
  */
-ngx_int_t ngx_stomp_slot_reap_locked(ngx_stomp_zone_t *zone,
+ngx_int_t ngx_stomp_slot_reap_locked(ngx_stomp_broker_t *b,
     ngx_stomp_slot_sh_t *slot);
 
 

@@ -97,6 +97,9 @@ typedef struct {
     uint32_t                 npatterns;     /* interests in patterns */
     uint32_t                 cursors;       /* of replays */
     uint32_t                 ncursors;
+    uint32_t                 consumers;
+    uint32_t                 work;          /* consumers with fresh entries */
+    uint32_t                 work_tail;
     uint64_t                 drained;       /* last sequence number taken */
 } ngx_stomp_slot_sh_t;
 
@@ -134,6 +137,9 @@ typedef struct {
     uint64_t                 recovered;     /* sections played back */
     uint64_t                 evicted;       /* from history, for room */
     uint64_t                 expired;
+    uint64_t                 redelivered;   /* of queues */
+    uint64_t                 dead;          /* over max_deliveries */
+    uint64_t                 overflowed;    /* dropped by a full queue */
 } ngx_stomp_counters_sh_t;
 
 
@@ -151,6 +157,19 @@ typedef struct {
     uint32_t                 bytes;         /* of batches that have any */
     uint32_t                 reserved;
 } ngx_stomp_kept_sh_t;
+
+
+/* all queues together */
+
+typedef struct {
+    uint32_t                 n;
+    uint32_t                 waiting;       /* entries */
+    uint32_t                 unsettled;
+    uint32_t                 todo;          /* queues to be dispatched */
+    uint32_t                 todo_tail;
+    uint32_t                 reserved;
+    uint64_t                 bytes;
+} ngx_stomp_queues_sh_t;
 
 
 typedef struct {
@@ -182,6 +201,7 @@ typedef struct {
     ngx_stomp_kept_sh_t      kept;
     ngx_stomp_arena_sh_t     arena;
     ngx_stomp_counters_sh_t  counters;
+    ngx_stomp_queues_sh_t    queues;
     ngx_stomp_slot_sh_t      slots[NGX_STOMP_SLOTS_MAX];
     uint32_t                 depths[NGX_STOMP_DEPTHS];       /* patterns */
     uint32_t                 patterns[NGX_STOMP_PATTERN_BUCKETS];

@@ -73,6 +73,10 @@ static ngx_http_stomp_bounds_t  ngx_http_stomp_length_bounds = {
     ngx_http_stomp_check_bounds, 64, 64 * 1024, "from 64 to 64k"
 };
 
+static ngx_http_stomp_bounds_t  ngx_http_stomp_prefetch_bounds = {
+    ngx_http_stomp_check_bounds, 1, 65535, "from 1 to 65535"
+};
+
 static ngx_http_stomp_bounds_t  ngx_http_stomp_body_bounds = {
     ngx_http_stomp_check_bounds, 0, NGX_MAX_INT32_VALUE / 2, "from 0 to 1023m"
 };
@@ -269,6 +273,13 @@ static ngx_command_t  ngx_http_stomp_commands[] = {
       offsetof(ngx_http_stomp_loc_conf_t, session.slow_policy),
       &ngx_http_stomp_slow_policies },
 
+    { ngx_string("stomp_max_prefetch"),
+      NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_stomp_loc_conf_t, session.max_prefetch),
+      &ngx_http_stomp_prefetch_bounds },
+
     { ngx_string("stomp_heartbeat"),
       NGX_HTTP_STOMP_ANY|NGX_CONF_TAKE12,
       ngx_http_stomp_heartbeat,
@@ -421,6 +432,7 @@ ngx_http_stomp_create_loc_conf(ngx_conf_t *cf)
     slcf->session.limits.max_header_length = NGX_CONF_UNSET_SIZE;
     slcf->session.limits.max_body = NGX_CONF_UNSET_SIZE;
     slcf->session.max_subscriptions = NGX_CONF_UNSET_UINT;
+    slcf->session.max_prefetch = NGX_CONF_UNSET_UINT;
     slcf->session.heartbeat_send = NGX_CONF_UNSET_MSEC;
     slcf->session.heartbeat_receive = NGX_CONF_UNSET_MSEC;
     slcf->session.heartbeat_tolerance = NGX_CONF_UNSET_UINT;
@@ -482,6 +494,7 @@ ngx_http_stomp_merge_session(ngx_stomp_session_conf_t *prev,
                               64 * 1024);
     ngx_conf_merge_uint_value(conf->max_subscriptions,
                               prev->max_subscriptions, 128);
+    ngx_conf_merge_uint_value(conf->max_prefetch, prev->max_prefetch, 1000);
     ngx_conf_merge_msec_value(conf->heartbeat_send, prev->heartbeat_send,
                               25000);
     ngx_conf_merge_msec_value(conf->heartbeat_receive,

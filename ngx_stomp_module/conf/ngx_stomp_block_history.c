@@ -14,6 +14,8 @@
 #define NGX_STOMP_HISTORY_LENGTH   10000000
 
 
+static ngx_uint_t ngx_stomp_block_history_queue(ngx_stomp_broker_conf_t *bcf,
+    ngx_str_t *prefix);
 static ngx_int_t ngx_stomp_block_history_prefix(ngx_conf_t *cf,
     ngx_stomp_broker_conf_t *bcf, ngx_str_t *prefix);
 
@@ -109,11 +111,25 @@ ngx_stomp_block_history_prefix(ngx_conf_t *cf, ngx_stomp_broker_conf_t *bcf,
 char *
 ngx_stomp_block_history_finish(ngx_conf_t *cf, ngx_stomp_broker_conf_t *bcf)
 {
+    ngx_uint_t                 i;
+    ngx_stomp_history_rule_t  *rule;
+
     if (bcf->history_size == NGX_CONF_UNSET_SIZE) {
         bcf->history_size = bcf->zone_size / NGX_STOMP_HISTORY_SHARE;
     }
 
     ngx_conf_init_uint_value(bcf->max_retained, 10000);
+
+    rule = bcf->histories.elts;
+
+    for (i = 0; i < bcf->histories.nelts; i++) {
+        if (ngx_stomp_block_history_queue(bcf, &rule[i].prefix)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "history prefix \"%V\" is one of queues, which "
+                               "have no history", &rule[i].prefix);
+            return NGX_CONF_ERROR;
+        }
+    }
 
     if (bcf->history_size > bcf->zone_size) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -123,4 +139,27 @@ ngx_stomp_block_history_finish(ngx_conf_t *cf, ngx_stomp_broker_conf_t *bcf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* returns 1 if all names with that prefix are queues' */
+
+static ngx_uint_t
+ngx_stomp_block_history_queue(ngx_stomp_broker_conf_t *bcf, ngx_str_t *prefix)
+{
+    ngx_uint_t               i;
+    ngx_stomp_queue_conf_t  *qcf;
+
+    qcf = bcf->queues.elts;
+
+    for (i = 0; i < bcf->queues.nelts; i++) {
+        if (prefix->len >= qcf[i].prefix.len
+            && ngx_memcmp(prefix->data, qcf[i].prefix.data, qcf[i].prefix.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }

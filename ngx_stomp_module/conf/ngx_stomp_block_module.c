@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_stomp_access.h>
 #include <ngx_stomp_block_access.h>
+#include <ngx_stomp_block_queue.h>
 #include <ngx_stomp_core_module.h>
 #include <ngx_stomp_block_history.h>
 #include <ngx_stomp_user.h>
@@ -75,6 +76,13 @@ static ngx_command_t  ngx_stomp_block_commands[] = {
     { ngx_string("users"),
       NGX_STOMP_BLOCK_CONF|NGX_CONF_TAKE1,
       ngx_stomp_block_users,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("queue"),
+      NGX_STOMP_BLOCK_CONF|NGX_CONF_1MORE,
+      ngx_stomp_block_queue,
       0,
       0,
       NULL },
@@ -278,6 +286,9 @@ ngx_stomp_broker_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || ngx_array_init(&bcf->access, cf->pool, 4,
                           sizeof(ngx_stomp_access_rule_t))
            != NGX_OK
+        || ngx_array_init(&bcf->queues, cf->pool, 4,
+                          sizeof(ngx_stomp_queue_conf_t))
+           != NGX_OK
         || ngx_array_init(&bcf->histories, cf->pool, 4,
                           sizeof(ngx_stomp_history_rule_t))
            != NGX_OK)
@@ -327,7 +338,7 @@ ngx_stomp_block_finish(ngx_conf_t *cf, ngx_stomp_broker_entry_t *entry)
         return NGX_CONF_ERROR;
     }
 
-    if (bcf->topics.nelts == 0) {
+    if (bcf->topics.nelts == 0 && bcf->queues.nelts == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "stomp_broker \"%V\" has no \"topic\", add for "
                            "example \"topic /topic/;\"", &bcf->name);
@@ -335,6 +346,10 @@ ngx_stomp_block_finish(ngx_conf_t *cf, ngx_stomp_broker_entry_t *entry)
     }
 
     ngx_stomp_block_topics_id(bcf);
+
+    if (ngx_stomp_block_queues(cf, bcf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     if (bcf->inbox_size == NGX_CONF_UNSET_SIZE) {
         bcf->inbox_size = bcf->zone_size / NGX_STOMP_INBOX_SHARE;

@@ -293,7 +293,8 @@ ngx_http_stomp_batch_finish(ngx_http_stomp_batch_t *batch)
     ngx_stomp_publication_init(batch->publication, buf, headers.elts,
                                headers.nelts, &destination, &body);
 
-    error = ngx_stomp_publication_options(batch->publication, headers.elts,
+    error = ngx_stomp_publication_options(batch->slcf->push,
+                                          batch->publication, headers.elts,
                                           headers.nelts);
     if (error != NULL) {
         return ngx_http_stomp_batch_wrong(batch, "[%ui].headers: %s",

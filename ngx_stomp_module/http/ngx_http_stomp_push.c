@@ -200,7 +200,8 @@ ngx_http_stomp_push_message(ngx_http_request_t *r)
     ngx_stomp_publication_init(&p, buf, headers.elts, headers.nelts,
                                &destination, &body);
 
-    error = ngx_stomp_publication_options(&p, headers.elts, headers.nelts);
+    error = ngx_stomp_publication_options(slcf->push, &p, headers.elts,
+                                          headers.nelts);
 
     if (error != NULL) {
         return ngx_http_stomp_send_error(r, NGX_HTTP_BAD_REQUEST, "%s (given "
@@ -266,6 +267,16 @@ ngx_http_stomp_push_publish(ngx_http_request_t *r, ngx_stomp_publication_t *p,
 
         if (ngx_http_stomp_add_header(r, "Retry-After", "1") != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        for (i = 0; rc == NGX_BUSY && i < n; i++) {
+            if (p[i].full) {
+                return ngx_http_stomp_send_error(r,
+                                                 NGX_HTTP_SERVICE_UNAVAILABLE,
+                                                 "the queue \"%V\" is full, "
+                                                 "try again later",
+                                                 &p[i].destination);
+            }
         }
 
         if (rc == NGX_BUSY) {

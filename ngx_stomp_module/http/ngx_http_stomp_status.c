@@ -164,7 +164,13 @@ ngx_http_stomp_status_broker(ngx_http_request_t *r,
         { "kept_octets", stat->kept },
         { "replaying", stat->replaying },
         { "evicted", stat->evicted },
-        { "expired", stat->expired }
+        { "expired", stat->expired },
+        { "queues", stat->queues },
+        { "queued", stat->waiting },
+        { "unacknowledged", stat->unsettled },
+        { "redelivered", stat->redelivered },
+        { "dead_lettered", stat->dead },
+        { "overflowed", stat->overflowed }
     };
 
     *ngx_sprintf(epoch, "%016xL", stat->epoch) = '\0';

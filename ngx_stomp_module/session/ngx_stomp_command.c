@@ -9,6 +9,8 @@
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
 #include <ngx_stomp_access.h>
+#include <ngx_stomp_ack.h>
+#include <ngx_stomp_consumer.h>
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
@@ -37,13 +39,13 @@ static ngx_int_t ngx_stomp_command_subscribe(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
+static ngx_int_t ngx_stomp_command_ack(ngx_stomp_session_t *s,
+    ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_disconnect(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_ack(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_transaction(ngx_stomp_session_t *s,
-    ngx_stomp_frame_t *frame);
-static ngx_int_t ngx_stomp_command_unsupported(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 static ngx_int_t ngx_stomp_command_unknown(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
@@ -52,7 +54,7 @@ static ngx_str_t *ngx_stomp_command_destination(ngx_stomp_session_t *s,
 static ngx_int_t ngx_stomp_command_target(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame, u_char *buf, ngx_str_t *name);
 static ngx_int_t ngx_stomp_command_full(ngx_stomp_session_t *s,
-    ngx_stomp_frame_t *frame, ngx_int_t rc);
+    ngx_stomp_frame_t *frame, ngx_int_t rc, ngx_uint_t queue);
 static void ngx_stomp_command_receipt(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);
 
@@ -107,37 +109,34 @@ ngx_stomp_command_again(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 
 
 static ngx_int_t
-ngx_stomp_command_unsupported(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
-{
-    ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
-                            "command not supported",
-                            "%V is not supported by this broker: it has "
-                            "no acknowledgements.",
-                            &frame->name);
-    return NGX_DONE;
-}
-
-
-/* where nothing is acknowledged nothing is held either */
-
-static ngx_int_t
 ngx_stomp_command_ack(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
-    ngx_int_t  rc;
+    ngx_uint_t           nack;
+    ngx_stomp_ack_ref_t  ref;
 
-    if (s->hub->acknowledge == NULL
-        || ngx_stomp_header(frame, "transaction") == NULL)
-    {
-        return ngx_stomp_command_unsupported(s, frame);
+    nack = (frame->command == NGX_STOMP_CMD_NACK);
+
+    if (ngx_stomp_ack_lookup(s, frame, &ref) != NGX_OK) {
+        return NGX_DONE;
     }
 
-    rc = ngx_stomp_transaction_hold_ack(s, frame,
-                                        frame->command == NGX_STOMP_CMD_NACK);
-    if (rc == NGX_OK) {
-        ngx_stomp_command_receipt(s, frame);
+    if (ngx_stomp_header(frame, "transaction") != NULL) {
+
+        if (ngx_stomp_transaction_hold_ack(s, frame, nack) != NGX_OK) {
+            return NGX_DONE;
+        }
+
+    } else {
+
+        /* one that is settled already is what the client wants */
+
+        ngx_stomp_ack_settle(&ref, nack ? NGX_STOMP_SETTLE_NACK
+                                        : NGX_STOMP_SETTLE_ACK);
     }
 
-    return rc;
+    ngx_stomp_command_receipt(s, frame);
+
+    return NGX_OK;
 }
 
 
@@ -205,8 +204,8 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     ngx_stomp_publication_init(&p, buf, frame->headers, frame->nheaders,
                                destination, &frame->body);
 
-    error = ngx_stomp_publication_options(&p, frame->headers,
-                                          frame->nheaders);
+    error = ngx_stomp_publication_options(s->hub->broker->conf, &p,
+                                          frame->headers, frame->nheaders);
 
     rc = (error != NULL) ? NGX_ABORT
                          : ngx_stomp_broker_publish(s->hub->broker, &p, 1);
@@ -227,7 +226,7 @@ ngx_stomp_command_send(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     }
 
     if (rc != NGX_OK) {
-        return ngx_stomp_command_full(s, frame, rc);
+        return ngx_stomp_command_full(s, frame, rc, p.full);
     }
 
     ngx_stomp_command_receipt(s, frame);
@@ -280,9 +279,11 @@ ngx_stomp_command_target(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
     u_char *buf, ngx_str_t *name)
 {
     ngx_str_t   *destination;
+    ngx_uint_t   queue;
     const char  *error;
 
     destination = ngx_stomp_header(frame, "destination");
+    queue = 0;
 
     if (destination == NULL || !ngx_stomp_user_is(destination)) {
 
@@ -290,10 +291,14 @@ ngx_stomp_command_target(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
         if (destination == NULL) {
             return NGX_DONE;
         }
+
+        queue = (ngx_stomp_broker_queue_conf(s->hub->broker->conf,
+                                             destination)
+                 != NULL);
     }
 
     if (!ngx_stomp_access_subscribe(s->hub->broker->conf, ngx_stomp_user(s),
-                                    destination, 0))
+                                    destination, queue))
     {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
                                 "SUBSCRIBE not allowed",
@@ -322,16 +327,24 @@ ngx_stomp_command_target(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
 }
 
 
-/* the zone is full: the client waits, for a while, and then is told */
+/* the zone or a queue is full: the client waits, for a while, then is told */
 
 static ngx_int_t
 ngx_stomp_command_full(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
-    ngx_int_t rc)
+    ngx_int_t rc, ngx_uint_t queue)
 {
     ngx_uint_t  level;
 
     if (rc == NGX_BUSY && !s->retried) {
         return NGX_BUSY;
+    }
+
+    if (queue) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER,
+                                "queue is full",
+                                "The queue has no room for this message, try "
+                                "again later.");
+        return NGX_DONE;
     }
 
     ngx_stomp_session_error(s, frame, NGX_STOMP_WS_TRY_LATER, "broker is full",
@@ -390,8 +403,11 @@ static ngx_int_t
 ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
     u_char               buf[NGX_STOMP_DESTINATION_MAX];
+    uint32_t             prefetch;
     ngx_int_t            rc;
-    ngx_str_t           *id, *ack, name;
+    ngx_str_t           *id, name;
+    ngx_uint_t           queue;
+    ngx_stomp_ack_e      mode;
     ngx_stomp_wanted_t   wanted;
 
     rc = ngx_stomp_command_target(s, frame, buf, &name);
@@ -408,19 +424,14 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
-    ack = ngx_stomp_header(frame, "ack");
-
-    if (ack != NULL
-        && (ack->len != 4 || ngx_memcmp(ack->data, "auto", 4) != 0))
-    {
-        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
-                                "ack mode not supported",
-                                "SUBSCRIBE with \"ack:%V\" is not supported "
-                                "by this broker, only \"ack:auto\" is.", ack);
+    if (ngx_stomp_ack_mode(s, frame, &mode, &prefetch) != NGX_OK) {
         return NGX_DONE;
     }
 
-    if (id != NULL && ngx_stomp_fanout_lookup(s, id, NULL) != NULL) {
+    if (id != NULL
+        && (ngx_stomp_fanout_lookup(s, id, NULL) != NULL
+            || ngx_stomp_consumer_lookup(s, id, NULL) != NULL))
+    {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
                                 "duplicate subscription id",
                                 "This session already has a subscription "
@@ -437,14 +448,17 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         return NGX_DONE;
     }
 
+    queue = (ngx_stomp_broker_queue_conf(s->hub->broker->conf, &name) != NULL);
+
     rc = ngx_stomp_replay_wanted(s, frame, &name, &wanted);
 
     if (rc == NGX_ABORT) {
         return NGX_DONE;
     }
 
-    rc = ngx_stomp_fanout_subscribe(s, &name, id,
-                                    (rc == NGX_OK) ? &wanted : NULL);
+    rc = queue ? ngx_stomp_consumer_subscribe(s, &name, id, mode, prefetch)
+               : ngx_stomp_fanout_subscribe(s, &name, id, mode, prefetch,
+                                            (rc == NGX_OK) ? &wanted : NULL);
 
     if (rc == NGX_ERROR) {
         ngx_stomp_session_abort(s);
@@ -452,7 +466,7 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     }
 
     if (rc != NGX_OK) {
-        return ngx_stomp_command_full(s, frame, rc);
+        return ngx_stomp_command_full(s, frame, rc, 0);
     }
 
     ngx_stomp_command_receipt(s, frame);
@@ -464,9 +478,10 @@ ngx_stomp_command_subscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 static ngx_int_t
 ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 {
-    u_char            buf[NGX_STOMP_DESTINATION_MAX];
-    ngx_str_t        *id, *destination, name;
-    ngx_stomp_sub_t  *sub;
+    u_char                 buf[NGX_STOMP_DESTINATION_MAX];
+    ngx_str_t             *id, *destination, name;
+    ngx_stomp_sub_t       *sub;
+    ngx_stomp_consumer_t  *consumer;
 
     id = ngx_stomp_header(frame, "id");
     destination = ngx_stomp_header(frame, "destination");
@@ -500,6 +515,13 @@ ngx_stomp_command_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
 
     if (sub != NULL) {
         ngx_stomp_fanout_unsubscribe(s, sub);
+
+    } else {
+        consumer = ngx_stomp_consumer_lookup(s, id, destination);
+
+        if (consumer != NULL) {
+            ngx_stomp_consumer_unsubscribe(consumer);
+        }
     }
 
     ngx_stomp_command_receipt(s, frame);
@@ -527,8 +549,12 @@ ngx_stomp_command_transaction(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
         rc = ngx_stomp_transaction_abort(s, frame);
     }
 
+    if (rc == NGX_ABORT) {
+        return ngx_stomp_command_full(s, frame, NGX_BUSY, 1);
+    }
+
     if (rc == NGX_BUSY || rc == NGX_DECLINED) {
-        return ngx_stomp_command_full(s, frame, rc);
+        return ngx_stomp_command_full(s, frame, rc, 0);
     }
 
     if (rc == NGX_OK) {
@@ -547,6 +573,8 @@ ngx_stomp_command_disconnect(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame)
     while (s->subs != NULL) {
         ngx_stomp_fanout_unsubscribe(s, s->subs);
     }
+
+    ngx_stomp_consumer_cleanup(s);
 
     if (ngx_stomp_header(frame, "receipt") == NULL) {
         ngx_stomp_session_finish(s, NGX_STOMP_WS_NORMAL, "");

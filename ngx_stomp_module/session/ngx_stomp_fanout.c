@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
 #include <ngx_stomp_fanout.h>
+#include <ngx_stomp_flow.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_replay.h>
@@ -54,7 +55,8 @@ static void ngx_stomp_fanout_lost(ngx_stomp_hub_t *hub,
 
 ngx_int_t
 ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
-    ngx_str_t *id, ngx_stomp_wanted_t *wanted)
+    ngx_str_t *id, ngx_stomp_ack_e mode, uint32_t prefetch,
+    ngx_stomp_wanted_t *wanted)
 {
     ngx_int_t              rc;
     ngx_stomp_hub_t       *hub;
@@ -83,6 +85,10 @@ ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
 
     rc = NGX_ERROR;
 
+    if (sub != NULL) {
+        sub->consumer = NULL;
+    }
+
     if (form == NULL || sub == NULL || local == NULL) {
         goto failed;
     }
@@ -92,9 +98,20 @@ ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
         goto failed;
     }
 
+    sub->group = group;
+
+    if (mode != NGX_STOMP_ACK_AUTO
+        && ngx_stomp_flow_create(s, sub, mode, prefetch) != NGX_OK)
+    {
+        goto failed;
+    }
+
     if (wanted != NULL || in.retained) {
-        sub->group = group;
         rc = ngx_stomp_replay_start(s, sub, &in, wanted);
+
+    } else if (sub->consumer != NULL) {
+        ngx_stomp_flow_join(sub, in.from, 0);
+        rc = NGX_OK;
 
     } else {
         sub->from = in.from;
@@ -114,8 +131,11 @@ ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
     s->nsubs++;
     local->n++;
 
-    if (sub->index == NGX_STOMP_SUB_REPLAYING) {
+    if (sub->index >= NGX_STOMP_SUB_FLOW) {
         group->waiting++;
+    }
+
+    if (sub->index == NGX_STOMP_SUB_REPLAYING) {
         ngx_stomp_replay_feed(sub);
     }
 
@@ -128,6 +148,11 @@ failed:
     }
 
     if (sub != NULL) {
+
+        if (sub->consumer != NULL) {
+            ngx_stomp_flow_free(sub);
+        }
+
         ngx_free(sub);
     }
 
@@ -166,10 +191,17 @@ ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s, ngx_stomp_sub_t *sub)
 
     if (sub->index == NGX_STOMP_SUB_REPLAYING) {
         ngx_stomp_replay_cancel(sub);
+    }
+
+    if (sub->index >= NGX_STOMP_SUB_FLOW) {
         group->waiting--;
 
     } else {
         ngx_stomp_group_remove(group, sub->index);
+    }
+
+    if (sub->consumer != NULL) {
+        ngx_stomp_flow_free(sub);
     }
 
     ngx_free(sub);
@@ -269,6 +301,7 @@ ngx_stomp_local_create(ngx_stomp_hub_t *hub, ngx_stomp_interest_t *in,
     local->n = 0;
     local->ngroups = 0;
     local->groups = NULL;
+    local->flows = NULL;
     local->wild = NULL;
     local->first.form = NULL;
     local->name_len = (uint32_t) name->len;
@@ -352,6 +385,10 @@ ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
 
     hub = data;
 
+    if (m->flags & NGX_STOMP_MESSAGE_QUEUE) {
+        return;
+    }
+
     local = ngx_stomp_local_lookup(hub, m->destination);
     patterns = NULL;
     n = 0;
@@ -370,6 +407,10 @@ ngx_stomp_fanout_deliver(void *data, ngx_stomp_message_t *m)
             for (group = patterns[i]->groups; group; group = group->next) {
                 ngx_stomp_fanout_lost(hub, group, m);
             }
+
+            hub->broker->dropped += ngx_stomp_flow_lost(hub, patterns[i],
+                                                     m->sequence,
+                                                     "no memory for a message");
         }
 
         n = 0;
@@ -412,6 +453,16 @@ ngx_stomp_fanout_encode(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m,
     }
 
     ngx_stomp_form_done(&e);
+
+    if (local != NULL && local->flows != NULL) {
+        ngx_stomp_flow_deliver(hub, local, m);
+    }
+
+    for (i = 0; i < n; i++) {
+        if (patterns[i]->flows != NULL) {
+            ngx_stomp_flow_deliver(hub, patterns[i], m);
+        }
+    }
 
     /* patterns replay nothing, and so have no marks */
 
@@ -559,6 +610,9 @@ ngx_stomp_fanout_overrun(void *data, uint64_t drained)
             for (group = local->groups; group; group = group->next) {
                 ngx_stomp_fanout_missed(group, last);
             }
+
+            hub->broker->dropped += ngx_stomp_flow_lost(hub, local, last,
+                                                        "worker was too slow");
         }
     }
 }

@@ -9,6 +9,7 @@
 
 
 #include <ngx_stomp_session.h>
+#include <ngx_stomp_consumer.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_replay.h>
 
@@ -35,7 +36,7 @@ struct ngx_stomp_group_s {
     ngx_stomp_member_t     *members;        /* &one as long as it is enough */
     uint32_t                n;
     uint32_t                size;
-    uint32_t                waiting;        /* replaying, not members yet */
+    uint32_t                waiting;        /* NGX_STOMP_SUB_* */
     ngx_stomp_member_t      one;
 };
 
@@ -48,6 +49,7 @@ struct ngx_stomp_local_s {
     uint32_t                ngroups;
     uint32_t                name_len;
     ngx_stomp_group_t      *groups;
+    ngx_stomp_flow_t       *flows;          /* to be acknowledged */
     ngx_stomp_wild_entry_t *wild;           /* NULL: not a pattern */
     ngx_stomp_group_t       first;          /* mostly the only one */
     u_char                  name[1];
@@ -56,12 +58,14 @@ struct ngx_stomp_local_s {
 
 /*
  * Adds a subscription of a session to the zone and here; id is NULL in 1.0
- * without one; wanted: what it wants replayed first, or NULL.
+ * without one; mode and prefetch: as of ngx_stomp_ack_mode(); wanted: what it
+ * wants replayed first, or NULL.
  * NGX_OK;  NGX_BUSY: the zone is full;  NGX_DECLINED: no slot;  NGX_ERROR: no
  * memory.
  */
 ngx_int_t ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
-    ngx_str_t *id, ngx_stomp_wanted_t *wanted);
+    ngx_str_t *id, ngx_stomp_ack_e mode, uint32_t prefetch,
+    ngx_stomp_wanted_t *wanted);
 
 /* Returns a destination's group of a form, made if need be; NULL: no memory. */
 ngx_stomp_group_t *ngx_stomp_group_get(ngx_stomp_hub_t *hub,

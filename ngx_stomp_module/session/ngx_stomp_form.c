@@ -239,6 +239,16 @@ ngx_stomp_form_message(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m,
 }
 
 
+void
+ngx_stomp_form_extra(ngx_stomp_encoded_t *e, u_char *lines, size_t len)
+{
+    ngx_memmove(&e->mid[len], e->mid, e->mid_len);
+    ngx_memcpy(e->mid, lines, len);
+
+    e->mid_len += len;
+}
+
+
 /* reads the header block; behind it is as much room for another version's */
 
 static ngx_int_t

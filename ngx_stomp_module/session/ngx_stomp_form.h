@@ -40,6 +40,10 @@ struct ngx_stomp_form_s {
 #define NGX_STOMP_MARK_RETAINED  2
 
 
+/* octets of headers that only one subscriber gets */
+#define NGX_STOMP_FORM_EXTRA_MAX  64
+
+
 /* a message, encoded for one form after the other */
 
 typedef struct {
@@ -53,7 +57,9 @@ typedef struct {
 
     u_char                 *block;          /* the headers, if read already */
     size_t                  mid_len;
-    u_char                  mid[sizeof("message-id:") + NGX_STOMP_MESSAGE_ID_MAX
+    u_char                  mid[NGX_STOMP_FORM_EXTRA_MAX
+                                + sizeof("message-id:")
+                                + NGX_STOMP_MESSAGE_ID_MAX
                                 + sizeof("content-length:")
                                 + NGX_INT_T_LEN + 4];
 } ngx_stomp_encoded_t;
@@ -89,6 +95,12 @@ void ngx_stomp_form_unref(ngx_stomp_hub_t *hub, ngx_stomp_form_t *form);
  */
 ngx_int_t ngx_stomp_form_message(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m,
     ngx_uint_t split, ngx_stomp_encoded_t *e);
+
+/*
+ * Adds header lines to a message that was started without split, before its
+ * form is encoded; len is at most NGX_STOMP_FORM_EXTRA_MAX.
+ */
+void ngx_stomp_form_extra(ngx_stomp_encoded_t *e, u_char *lines, size_t len);
 
 /*
  * Encodes the message for a form: e's ranges are valid until the next call.

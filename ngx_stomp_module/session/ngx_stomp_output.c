@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
+#include <ngx_stomp_consumer.h>
 #include <ngx_stomp_output.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_replay.h>
@@ -643,7 +644,9 @@ ngx_stomp_output_send_chain(ngx_stomp_session_t *s)
 static void
 ngx_stomp_output_consume(ngx_stomp_session_t *s, size_t len)
 {
-    size_t  n;
+    size_t  n, sent;
+
+    sent = len;
 
     if (len) {
         s->sent = ngx_stomp_wheel_now();
@@ -660,6 +663,10 @@ ngx_stomp_output_consume(ngx_stomp_session_t *s, size_t len)
         if (s->range.start == s->range.end) {
             ngx_stomp_output_next(s);
         }
+    }
+
+    if (s->consumers != NULL) {
+        ngx_stomp_consumer_sent(s, sent);
     }
 }
 

@@ -78,8 +78,12 @@ ngx_stomp_destination_check(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
         }
     }
 
+    if (ngx_stomp_broker_queue_conf(conf, name) != NULL) {
+        return NULL;
+    }
+
     return "the destination does not begin with a prefix that this broker's "
-           "\"topic\" directive names";
+           "\"topic\" or \"queue\" directive names";
 }
 
 
@@ -258,8 +262,8 @@ ngx_stomp_publication_init(ngx_stomp_publication_t *p, u_char *buf,
 
 
 const char *
-ngx_stomp_publication_options(ngx_stomp_publication_t *p,
-    ngx_stomp_header_t *headers, ngx_uint_t n)
+ngx_stomp_publication_options(ngx_stomp_broker_conf_t *conf,
+    ngx_stomp_publication_t *p, ngx_stomp_header_t *headers, ngx_uint_t n)
 {
     uint64_t     ttl, expires, now;
     ngx_uint_t   i;
@@ -296,6 +300,12 @@ ngx_stomp_publication_options(ngx_stomp_publication_t *p,
 
         if (p->retain && (p->flags & NGX_STOMP_MESSAGE_USER)) {
             return "the \"retain\" header is not for destinations of users";
+        }
+
+        if (p->retain
+            && ngx_stomp_broker_queue_conf(conf, &p->destination) != NULL)
+        {
+            return "the \"retain\" header is not for queues";
         }
     }
 

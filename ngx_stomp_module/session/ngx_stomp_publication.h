@@ -46,8 +46,8 @@ ngx_uint_t ngx_stomp_header_reserved(ngx_str_t *name);
  * Nothing of the headers is referred to.  Returns NULL, or a sentence that says
  * what is wrong with them.
  */
-const char *ngx_stomp_publication_options(ngx_stomp_publication_t *p,
-    ngx_stomp_header_t *headers, ngx_uint_t n);
+const char *ngx_stomp_publication_options(ngx_stomp_broker_conf_t *conf,
+    ngx_stomp_publication_t *p, ngx_stomp_header_t *headers, ngx_uint_t n);
 
 /*
  * Answers a frame that was not published since too much would be retained:

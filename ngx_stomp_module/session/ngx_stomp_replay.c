@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
 #include <ngx_stomp_fanout.h>
+#include <ngx_stomp_flow.h>
 #include <ngx_stomp_form.h>
 #include <ngx_stomp_header.h>
 #include <ngx_stomp_output.h>
@@ -75,6 +76,14 @@ ngx_stomp_replay_wanted(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
 
     if (replay == NULL && since == NULL) {
         return NGX_DECLINED;
+    }
+
+    if (ngx_stomp_broker_queue_conf(s->hub->broker->conf, name) != NULL) {
+        ngx_stomp_session_error(s, frame, NGX_STOMP_WS_POLICY,
+                                "no replay of queues",
+                                "SUBSCRIBE to \"%V\": a queue has no "
+                                "history.", name);
+        return NGX_ABORT;
     }
 
     if (ngx_stomp_broker_wildcard(s->hub->broker->conf, name, &w, &error)
@@ -258,6 +267,12 @@ ngx_stomp_replay_fits(ngx_stomp_feed_t *feed, ngx_stomp_message_t *m)
 
     s = feed->session;
 
+    if (feed->sub->consumer != NULL
+        && ngx_stomp_flow_waits(feed->sub))
+    {
+        return 0;
+    }
+
     if (s->pending == 0) {
         return 1;
     }
@@ -297,6 +312,16 @@ ngx_stomp_replay_send(ngx_stomp_feed_t *feed, ngx_stomp_message_t *m)
     marks = (feed->gap ? NGX_STOMP_MARK_GAP : 0)
             | ((feed->next == 0 && feed->replay.retained)
                ? NGX_STOMP_MARK_RETAINED : 0);
+
+    if (feed->sub->consumer != NULL) {
+
+        if (ngx_stomp_flow_send(feed->sub, m, marks) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        feed->gap = 0;
+        return NGX_OK;
+    }
 
     if (marks) {
         form = ngx_stomp_form_marked(hub, form, marks);
@@ -368,6 +393,11 @@ ngx_stomp_replay_join(ngx_stomp_session_t *s, ngx_stomp_sub_t *sub,
     ngx_int_t           rc;
     ngx_stomp_feed_t   *feed;
     ngx_stomp_group_t  *group;
+
+    if (sub->consumer != NULL) {
+        ngx_stomp_flow_join(sub, from, gap);
+        return NGX_OK;
+    }
 
     group = sub->group;
     feed = sub->feed;
@@ -469,6 +499,13 @@ ngx_stomp_replay_unmark(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
             }
         }
     }
+}
+
+
+void
+ngx_stomp_replay_resume(ngx_stomp_sub_t *sub)
+{
+    ngx_stomp_replay_queue(sub->feed);
 }
 
 

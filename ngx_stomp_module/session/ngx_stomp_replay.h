@@ -48,6 +48,9 @@ ngx_int_t ngx_stomp_replay_start(ngx_stomp_session_t *s, ngx_stomp_sub_t *sub,
 /* Feeds a replaying subscription what it has taken; it may be live then. */
 void ngx_stomp_replay_feed(ngx_stomp_sub_t *sub);
 
+/* One that waits for credit may have got some: it is fed in the next turn. */
+void ngx_stomp_replay_resume(ngx_stomp_sub_t *sub);
+
 /* Ends a subscription's replay before it is live: it is being removed. */
 void ngx_stomp_replay_cancel(ngx_stomp_sub_t *sub);
 
@@ -65,20 +68,23 @@ void ngx_stomp_replay_room(ngx_stomp_session_t *s);
 void ngx_stomp_replay_handler(ngx_event_t *ev);
 
 
-/* Returns 1 if a message has expired; it is counted then. */
+#define ngx_stomp_replay_expired(hub, m)  ngx_stomp_expired(hub, (m)->expires)
+
+
+/* Returns 1 if a message's time has passed; it is counted then. */
 
 static ngx_inline ngx_uint_t
-ngx_stomp_replay_expired(ngx_stomp_hub_t *hub, ngx_stomp_message_t *m)
+ngx_stomp_expired(ngx_stomp_hub_t *hub, uint64_t expires)
 {
     ngx_time_t  *tp;
 
-    if (m->expires == 0) {
+    if (expires == 0) {
         return 0;
     }
 
     tp = ngx_timeofday();
 
-    if (m->expires > (uint64_t) tp->sec * 1000 + tp->msec) {
+    if (expires > (uint64_t) tp->sec * 1000 + tp->msec) {
         return 0;
     }
 

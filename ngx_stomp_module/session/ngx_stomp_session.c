@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
+#include <ngx_stomp_consumer.h>
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_hash.h>
 #include <ngx_stomp_header.h>
@@ -575,6 +576,8 @@ ngx_stomp_session_cleanup(ngx_stomp_session_t *s)
     while (s->subs != NULL) {
         ngx_stomp_fanout_unsubscribe(s, s->subs);
     }
+
+    ngx_stomp_consumer_cleanup(s);
 
     if (s->record) {
         ngx_stomp_broker_session_remove(s->hub->broker, s->record);

@@ -28,10 +28,15 @@ typedef struct ngx_stomp_group_s    ngx_stomp_group_t;
 typedef struct ngx_stomp_local_s    ngx_stomp_local_t;
 typedef struct ngx_stomp_sub_s      ngx_stomp_sub_t;
 typedef struct ngx_stomp_feed_s     ngx_stomp_feed_t;
+typedef struct ngx_stomp_flow_s     ngx_stomp_flow_t;
 typedef struct ngx_stomp_user_s     ngx_stomp_user_t;
 typedef struct ngx_stomp_extra_s    ngx_stomp_extra_t;
 typedef struct ngx_stomp_wild_s     ngx_stomp_wild_t;
 typedef struct ngx_stomp_wild_entry_s  ngx_stomp_wild_entry_t;
+
+/* of ngx_stomp_consumer.h */
+typedef struct ngx_stomp_consumers_s  ngx_stomp_consumers_t;
+typedef struct ngx_stomp_consumer_s   ngx_stomp_consumer_t;
 
 
 /*
@@ -144,6 +149,7 @@ typedef struct {
 typedef struct {
     ngx_stomp_limits_t          limits;
     ngx_uint_t                  max_subscriptions;
+    ngx_uint_t                  max_prefetch;
     ngx_msec_t                  heartbeat_send;
     ngx_msec_t                  heartbeat_receive;
     ngx_uint_t                  heartbeat_tolerance;
@@ -226,6 +232,7 @@ struct ngx_stomp_session_s {
     ngx_stomp_hub_t            *hub;
     ngx_stomp_session_conf_t   *conf;
     ngx_stomp_sub_t            *subs;
+    ngx_stomp_consumers_t      *consumers;      /* NULL: none yet */
     ngx_stomp_carry_t          *carry;
     ngx_stomp_user_t           *user;           /* NULL: none */
     ngx_stomp_extra_t          *extra;
@@ -270,11 +277,14 @@ struct ngx_stomp_sub_s {
         ngx_stomp_feed_t       *feed;           /* not in the group yet */
     };
 
+    ngx_stomp_consumer_t       *consumer;       /* NULL: nothing to settle */
     uint32_t                    index;          /* in the group, or */
-};                                              /* NGX_STOMP_SUB_REPLAYING */
+};                                              /* NGX_STOMP_SUB_* */
 
 
+/* they have a reference to their group, but are no members */
 #define NGX_STOMP_SUB_REPLAYING 0xffffffff
+#define NGX_STOMP_SUB_FLOW      0xfffffffe
 
 
 /* an acknowledgement in a transaction; the strings may be empty */
@@ -309,6 +319,11 @@ struct ngx_stomp_hub_s {
     ngx_stomp_group_t         **groups;         /* by destination and form */
     uint32_t                    ngroups;
     uint32_t                    groups_size;
+
+    ngx_stomp_consumer_t      **consumers;      /* by tag */
+    uint32_t                   *tags;           /* from nconsumers: free */
+    uint32_t                    nconsumers;
+    uint32_t                    consumers_size;
 
     ngx_stomp_form_t          **forms;
     uint32_t                    nforms;

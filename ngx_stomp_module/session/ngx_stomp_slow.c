@@ -24,7 +24,6 @@
 
 
 static ngx_uint_t ngx_stomp_slow_full(ngx_stomp_session_t *s, size_t len);
-static void ngx_stomp_slow_tell(ngx_stomp_session_t *s);
 
 
 void
@@ -81,7 +80,7 @@ ngx_stomp_slow_full(ngx_stomp_session_t *s, size_t len)
 }
 
 
-static void
+void
 ngx_stomp_slow_tell(ngx_stomp_session_t *s)
 {
     uint32_t    now;

@@ -27,5 +27,8 @@ void ngx_stomp_slow_init(ngx_stomp_session_t *s);
  */
 ngx_uint_t ngx_stomp_slow_drop(ngx_stomp_session_t *s, size_t len);
 
+/* Writes to the log, now and then, that messages to a session are dropped. */
+void ngx_stomp_slow_tell(ngx_stomp_session_t *s);
+
 
 #endif /* _NGX_STOMP_SLOW_H_INCLUDED_ */

@@ -284,7 +284,8 @@ ngx_stomp_transaction_hold_send(ngx_stomp_session_t *s,
     ngx_stomp_publication_init(&held->publication, held->data, frame->headers,
                                frame->nheaders, &name, &body);
 
-    error = ngx_stomp_publication_options(&held->publication, frame->headers,
+    error = ngx_stomp_publication_options(s->hub->broker->conf,
+                                          &held->publication, frame->headers,
                                           frame->nheaders);
     if (error != NULL) {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
@@ -397,7 +398,7 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame, ngx_stomp_transaction_t *t)
 {
     ngx_int_t                 rc;
-    ngx_uint_t                i, n, over;
+    ngx_uint_t                i, n, over, full;
     ngx_stomp_held_t         *held;
     ngx_stomp_publication_t  *p;
 
@@ -422,9 +423,11 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
     rc = ngx_stomp_broker_publish(s->hub->broker, p, n);
 
     over = 0;
+    full = 0;
 
     for (i = 0; rc == NGX_BUSY && i < n; i++) {
         over |= p[i].over;
+        full |= p[i].full;
     }
 
     ngx_free(p);
@@ -432,6 +435,10 @@ ngx_stomp_transaction_publish(ngx_stomp_session_t *s,
     if (over) {
         ngx_stomp_publication_over(s, frame);
         return NGX_DONE;
+    }
+
+    if (full) {
+        return NGX_ABORT;
     }
 
     if (rc == NGX_ABORT) {

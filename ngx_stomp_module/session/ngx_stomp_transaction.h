@@ -29,8 +29,8 @@ ngx_int_t ngx_stomp_transaction_begin(ngx_stomp_session_t *s,
  * COMMIT: publishes all that the transaction's SEND frames hold, in one call,
  * then acknowledges with hub->acknowledge(), and ends the transaction.
  * NGX_OK;  NGX_BUSY: the zone is full, nothing was published, the transaction
- * is as it was;  NGX_DECLINED: the same, this worker has no slot;  NGX_DONE:
- * as with BEGIN.
+ * is as it was;  NGX_ABORT: the same, a queue is full;  NGX_DECLINED: the same,
+ * this worker has no slot;  NGX_DONE: as with BEGIN.
  */
 ngx_int_t ngx_stomp_transaction_commit(ngx_stomp_session_t *s,
     ngx_stomp_frame_t *frame);

@@ -8,6 +8,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_stomp_session.h>
+#include <ngx_stomp_ack.h>
+#include <ngx_stomp_consumer.h>
 #include <ngx_stomp_fanout.h>
 #include <ngx_stomp_hash.h>
 #include <ngx_stomp_output.h>
@@ -87,9 +89,11 @@ ngx_stomp_hub_create(ngx_stomp_broker_t *broker, ngx_log_t *log)
 
     hub->broker = broker;
     hub->log = log;
+    hub->acknowledge = ngx_stomp_ack_held;
 
     broker->deliver = ngx_stomp_fanout_deliver;
     broker->overrun = ngx_stomp_fanout_overrun;
+    broker->consume = ngx_stomp_consumer_deliver;
     broker->data = hub;
 
     hub->flush.handler = ngx_stomp_output_flush;

@@ -51,6 +51,17 @@ fixture_init(broker_fixture_t *f, size_t size, ngx_uint_t nslots)
     f->conf.topics.elts = &fixture_topic;
     f->conf.topics.nelts = 1;
 
+    f->queues[0].prefix = fixture_str("/q/");
+    f->queues[0].max_deliveries = 3;
+    f->queues[0].dead_letter = fixture_str("/q/dead");
+    f->queues[1].prefix = fixture_str("/short/");
+    f->queues[1].max_length = 3;
+    f->queues[2].prefix = fixture_str("/drop/");
+    f->queues[2].max_length = 3;
+    f->queues[2].drop_oldest = 1;
+    f->conf.queues.elts = f->queues;
+    f->conf.queues.nelts = FIXTURE_QUEUES;
+
     fixture_reset(f);
 }
 

@@ -20,6 +20,9 @@
 #include <cmocka.h>
 
 
+#define FIXTURE_QUEUES  3
+
+
 /* a zone in shared memory, as nginx would have made it */
 
 typedef struct {
@@ -29,6 +32,8 @@ typedef struct {
     ngx_log_t                  log;
     ngx_stomp_zone_t           zone;
     ngx_stomp_broker_conf_t    conf;
+    ngx_stomp_queue_conf_t     queues[FIXTURE_QUEUES];  /* /q/, /short/, */
+                                                        /* /drop/ */
 } broker_fixture_t;
 
 

@@ -255,7 +255,7 @@ crash_reap_all(const char *name, ngx_uint_t n)
             }
 
             ngx_stomp_zone_lock(&crash.zone);
-            again = (ngx_stomp_slot_reap_locked(&crash.zone,
+            again = (ngx_stomp_slot_reap_locked(&crash_b[0],
                                                 &crash.zone.sh->slots[i])
                      == NGX_AGAIN);
             ngx_stomp_zone_unlock(&crash.zone);

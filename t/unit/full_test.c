@@ -189,7 +189,7 @@ full_reap(full_operation_t *op, ngx_uint_t n)
     for (i = 0; i < FULL_SLOTS; i++) {
         do {
             ngx_stomp_zone_lock(&full.zone);
-            rc = ngx_stomp_slot_reap_locked(&full.zone,
+            rc = ngx_stomp_slot_reap_locked(full_b,
                                             &full.zone.sh->slots[i]);
             ngx_stomp_zone_unlock(&full.zone);
         } while (rc == NGX_AGAIN);

@@ -278,7 +278,7 @@ static void
 guard_seed_late(void)
 {
     guard_lock_once();
-    crash.zone.sh->slots[2].npatterns = 1;
+    crash.zone.sh->slots[2].work_tail = 1;
 }
 
 
@@ -286,7 +286,7 @@ static void
 guard_seed_no_note(void)
 {
     ngx_stomp_zone_lock(&crash.zone);
-    crash.zone.sh->slots[2].npatterns = 1;
+    crash.zone.sh->slots[2].work_tail = 1;
     ngx_stomp_zone_unlock(&crash.zone);
 }
 
@@ -359,9 +359,9 @@ static guard_seed_t  guard_seeds[] = {
     { guard_seed_constant, guard_test_deliver,
       "epoch+0 of the header: written without the lock" },
     { guard_seed_late, guard_test_deliver,
-      "npatterns of slot 2: written without the lock" },
+      "work_tail of slot 2: written without the lock" },
     { guard_seed_no_note, guard_test_deliver,
-      "npatterns of slot 2: changed without a note" },
+      "work_tail of slot 2: changed without a note" },
     { guard_seed_late_note, guard_test_deliver,
       "octet 32 of an object of 96: changed without a note" },
     { guard_seed_object, guard_test_deliver,

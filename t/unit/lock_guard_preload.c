@@ -220,7 +220,7 @@ guard_seed(ngx_stomp_zone_t *zone, const char *kind)
     }
 
     guard_seeded = NULL;
-    word = &zone->sh->slots[NGX_STOMP_SLOTS_MAX - 1].npatterns;
+    word = &zone->sh->slots[NGX_STOMP_SLOTS_MAX - 1].work_tail;
 
     if (kind[0] == 'r') {
         (void) *word;

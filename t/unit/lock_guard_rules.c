@@ -39,6 +39,8 @@ static ngx_uint_t guard_inside(lock_guard_t *g, uint32_t object,
     uint32_t offset);
 static ngx_uint_t guard_own(lock_guard_t *g, ngx_stomp_slot_sh_t *slot);
 static ngx_uint_t guard_in_hand(lock_guard_t *g, uint32_t offset);
+static ngx_uint_t guard_consumed(lock_guard_t *g, ngx_stomp_slot_sh_t *slot,
+    uint32_t offset);
 static ngx_uint_t guard_of_batch(lock_guard_t *g, uint32_t message,
     uint32_t offset);
 static ngx_uint_t guard_was_free(lock_guard_t *g, uint32_t offset);
@@ -69,6 +71,7 @@ static const guard_field_t  guard_headers[] = {
     guard_header(kept, GUARD_LOCKED),
     guard_header(arena, GUARD_LOCKED),
     guard_header(counters, GUARD_LOCKED),
+    guard_header(queues, GUARD_LOCKED),
     guard_header(slots, GUARD_LOCKED),
     guard_header(depths, GUARD_LOCKED),
     guard_header(patterns, GUARD_LOCKED),
@@ -96,6 +99,9 @@ static const guard_field_t  guard_slots[] = {
     guard_slot(npatterns),
     guard_slot(cursors),
     guard_slot(ncursors),
+    guard_slot(consumers),
+    guard_slot(work),
+    guard_slot(work_tail),
     guard_slot(drained),
     { NULL, 0, 0, 0 }
 };
@@ -171,6 +177,35 @@ guard_in_hand(lock_guard_t *g, uint32_t offset)
                 if (guard_of_batch(g, extra->batch, offset)) {
                     return 1;
                 }
+            }
+        }
+
+        if (guard_consumed(g, slot, offset)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* and of the messages of queues what its consumers have, until it is settled */
+
+static ngx_uint_t
+guard_consumed(lock_guard_t *g, ngx_stomp_slot_sh_t *slot, uint32_t offset)
+{
+    uint32_t                  next, entry;
+    ngx_stomp_entry_sh_t     *e;
+    ngx_stomp_consumer_sh_t  *consumer;
+
+    for (next = slot->consumers; next; next = consumer->slot_next) {
+        consumer = ngx_stomp_zone_ptr(g, next);
+
+        for (entry = consumer->head; entry; entry = e->next) {
+            e = ngx_stomp_zone_ptr(g, entry);
+
+            if (guard_of_batch(g, e->batch, offset)) {
+                return 1;
             }
         }
     }

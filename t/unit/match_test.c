@@ -471,7 +471,7 @@ match_teardown(void **state)
     for (i = 0; i < 4; i++) {
         do {
             ngx_stomp_zone_lock(&match.zone);
-            rc = ngx_stomp_slot_reap_locked(&match.zone,
+            rc = ngx_stomp_slot_reap_locked(&match_b[0],
                                             &match.zone.sh->slots[i]);
             ngx_stomp_zone_unlock(&match.zone);
         } while (rc == NGX_AGAIN);

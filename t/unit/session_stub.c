@@ -327,3 +327,10 @@ ngx_stomp_broker_name(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
 {
     return NULL;
 }
+
+
+ngx_stomp_queue_conf_t *
+ngx_stomp_broker_queue_conf(ngx_stomp_broker_conf_t *conf, ngx_str_t *name)
+{
+    return NULL;
+}

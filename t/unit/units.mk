@@ -30,19 +30,22 @@ broker_unit = broker/ngx_stomp_zone.c broker/ngx_stomp_arena.c \
     broker/ngx_stomp_test_hooks.c broker/ngx_stomp_hash.c \
     broker/ngx_stomp_slot.c broker/ngx_stomp_dest.c \
     broker/ngx_stomp_message.c broker/ngx_stomp_inbox.c \
+    broker/ngx_stomp_heap.c broker/ngx_stomp_queue.c \
+    broker/ngx_stomp_credit.c broker/ngx_stomp_dispatch.c \
     broker/ngx_stomp_publish.c broker/ngx_stomp_publish_keep.c \
     broker/ngx_stomp_history.c broker/ngx_stomp_cursor.c \
     broker/ngx_stomp_reap.c broker/ngx_stomp_broker.c \
     broker/ngx_stomp_broker_session.c \
     broker/ngx_stomp_wildcard.c broker/ngx_stomp_match.c \
     ngx_broker_stub.c broker_fixture.c zone_check.c \
-    zone_kept.c zone_pages.c zone_patterns.c zone_digest.c
+    zone_kept.c zone_pages.c zone_patterns.c zone_digest.c zone_queues.c
 
 UNIT_wildcard = broker/ngx_stomp_wildcard.c ngx_stub.c unit_guard.c
 UNIT_match = $(broker_unit)
 UNIT_arena = $(broker_unit)
 UNIT_slot = $(broker_unit)
 UNIT_broker = $(broker_unit)
+UNIT_queue = $(broker_unit) queue_worker.c
 UNIT_lock = $(broker_unit)
 UNIT_full = $(broker_unit)
 UNIT_crash = $(broker_unit) crash_operations.c crash_kept.c zone_model.c \
@@ -63,6 +66,7 @@ UNIT_transaction = session/ngx_stomp_transaction.c \
 # Some thousand forks, each ten times as slow with the address sanitizer,
 # which sees nothing of what happens within a mapping anyway.
 UNIT_CFLAGS_crash = -fno-sanitize=address
+UNIT_CFLAGS_queue = -fno-sanitize=address
 UNIT_CFLAGS_storm = -fno-sanitize=address
 UNIT_CFLAGS_model = -fno-sanitize=address
 

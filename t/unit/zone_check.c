@@ -21,8 +21,6 @@ static int zone_check_slot_sessions(zone_walk_t *w, uint32_t n);
 static int zone_check_slot_inbox(zone_walk_t *w, uint32_t n);
 static int zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
     uint32_t *bytes, uint32_t *tail, uint64_t *last);
-static int zone_check_batch(zone_walk_t *w, uint32_t offset,
-    ngx_stomp_delivery_sh_t *delivery, ngx_uint_t building);
 static int zone_check_message(zone_walk_t *w, uint32_t *offset, uint32_t tail,
     uint32_t *bytes, ngx_uint_t first, ngx_uint_t building);
 static int zone_check_refs(zone_walk_t *w);
@@ -47,6 +45,8 @@ zone_check(ngx_stomp_zone_t *zone)
     w.held = calloc(n, sizeof(uint32_t));
     w.listed = calloc(w.sh->arena.pages, 1);
 
+    zone_check_queues_start();
+
     rc = zone_check_pages(&w)
          && zone_check_page_lists(&w)
          && zone_check_limbo(&w)
@@ -62,7 +62,8 @@ zone_check(ngx_stomp_zone_t *zone)
         rc = zone_check_cursors(&w, i);
     }
 
-    rc = rc && zone_check_kept(&w) && zone_check_refs(&w);
+    rc = rc && zone_check_queues_end(&w) && zone_check_kept(&w)
+         && zone_check_refs(&w);
 
     free(w.marks);
     free(w.refs);
@@ -195,7 +196,9 @@ zone_check_dest(zone_walk_t *w, ngx_stomp_dest_sh_t *dest, uint32_t offset,
         }
     }
 
-    return zone_check_dest_interests(w, dest, offset);
+    return (dest->kind == NGX_STOMP_KIND_QUEUE)
+           ? zone_check_queue(w, dest, offset)
+           : zone_check_dest_interests(w, dest, offset);
 }
 
 
@@ -292,7 +295,8 @@ zone_check_slot_free(zone_walk_t *w, uint32_t n)
         || slot->inbox_tail || slot->inbox_count || slot->inbox_bytes
         || slot->inhand || slot->building || slot->interests || slot->sessions
         || slot->nsessions || slot->nsubscriptions || slot->npatterns
-        || slot->cursors || slot->ncursors)
+        || slot->cursors || slot->ncursors
+        || slot->consumers || slot->work || slot->work_tail)
     {
         return zone_fail(w, "slot %u is free and has something", n);
     }
@@ -345,6 +349,10 @@ zone_check_slot_interests(zone_walk_t *w, uint32_t n)
     if (patterns != w->sh->slots[n].npatterns) {
         return zone_fail(w, "slot %u counts %u patterns, has %u", n,
                          w->sh->slots[n].npatterns, patterns);
+    }
+
+    if (!zone_check_slot_consumers(w, n, &count)) {
+        return 0;
     }
 
     if (count != w->sh->slots[n].nsubscriptions) {
@@ -471,7 +479,7 @@ zone_check_deliveries(zone_walk_t *w, uint32_t list, uint32_t *count,
 
 /* building: its last message has no end yet; else it has one reference more */
 
-static int
+int
 zone_check_batch(zone_walk_t *w, uint32_t offset,
     ngx_stomp_delivery_sh_t *delivery, ngx_uint_t building)
 {
@@ -526,7 +534,7 @@ zone_check_batch(zone_walk_t *w, uint32_t offset,
 
     } while (next);
 
-    if (delivery
+    if (delivery && delivery->count
         && (count != delivery->count || bytes != delivery->bytes
             || last != delivery->last))
     {

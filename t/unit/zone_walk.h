@@ -41,6 +41,9 @@ enum {
     ZONE_DELIVERY,
     ZONE_MESSAGE,
     ZONE_CURSOR,
+    ZONE_QUEUE,
+    ZONE_ENTRY,
+    ZONE_CONSUMER,
     ZONE_CHUNK,
     ZONE_PATTERN,
     ZONE_MATCH
@@ -77,6 +80,20 @@ int zone_check_kept_message(zone_walk_t *w, uint32_t message);
 /* Check history and what is retained, and the cursors of a slot. */
 int zone_check_kept(zone_walk_t *w);
 int zone_check_cursors(zone_walk_t *w, uint32_t n);
+
+/*
+ * Checks a batch that something refers to, and counts the reference; delivery
+ * NULL: what it holds is not known.  building: it is under construction.
+ */
+int zone_check_batch(zone_walk_t *w, uint32_t offset,
+    ngx_stomp_delivery_sh_t *delivery, ngx_uint_t building);
+
+/* Check queues: from destinations, from slots, and what is left then. */
+void zone_check_queues_start(void);
+int zone_check_queue(zone_walk_t *w, ngx_stomp_dest_sh_t *dest,
+    uint32_t offset);
+int zone_check_slot_consumers(zone_walk_t *w, uint32_t n, uint32_t *count);
+int zone_check_queues_end(zone_walk_t *w);
 
 /* Check the descriptors of pages, and their lists; return 1 or 0. */
 int zone_check_pages(zone_walk_t *w);
