@@ -52,8 +52,12 @@ ngx_stomp_access_subscribe(ngx_stomp_broker_conf_t *conf, ngx_str_t *user,
     reach = *name;
 
     rule = conf->access.elts;
-    wild = ngx_stomp_access_reach(conf, &reach, buf)
-           || ngx_stomp_pattern_wild(&reach);
+
+    /* a queue has that name, whatever is in it */
+
+    wild = !queue
+           && (ngx_stomp_access_reach(conf, &reach, buf)
+               || ngx_stomp_pattern_wild(&reach));
 
     for (i = 0; i < conf->access.nelts; i++) {
 
