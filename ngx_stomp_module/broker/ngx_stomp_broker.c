@@ -660,7 +660,12 @@ ngx_stomp_broker_subscribers(ngx_stomp_broker_t *b, ngx_str_t *name)
     kind = NGX_STOMP_KIND_TOPIC;
     hash = p.hash;
 
-    if (ngx_stomp_broker_wildcard(b->conf, name, &w, &error) == NGX_OK) {
+    if (ngx_stomp_broker_queue_conf(b->conf, name) != NULL) {
+        kind = NGX_STOMP_KIND_QUEUE;
+
+    } else if (ngx_stomp_broker_wildcard(b->conf, name, &w, &error)
+               == NGX_OK)
+    {
         kind = NGX_STOMP_KIND_PATTERN;
         hash = ngx_stomp_pattern_hash(&w, hash);
     }
