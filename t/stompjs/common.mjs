@@ -1,22 +1,17 @@
 // What the scripts here share: an unconfigured client, checks, deadlines.
 // Each check prints "ok - ..." or "not ok - ..."; stompjs.t counts them.
 
-import { createRequire } from 'node:module';
-import { isDeepStrictEqual } from 'node:util';
-
-const require = createRequire(`${process.env.NODE_PATH}/`);
-const stompjs = require('@stomp/stompjs');
-
-globalThis.WebSocket = require('ws').WebSocket;
+import {
+  address, equal, exit, stompjs,
+} from './platform.mjs';
 
 export const { Client, Versions } = stompjs;
 
 const WAIT = 5000;                      // for anything that should happen
-const RUN = 30000;                      // for the whole script
+const RUN = 60000;                      // for the whole script
 
-const [port] = process.argv.slice(2);
-const url = `ws://127.0.0.1:${port}`;
-const http = `http://127.0.0.1:${port}`;
+const url = `ws://${address}`;
+const http = `http://${address}`;
 
 
 export const ok = (good, name) => {
@@ -25,7 +20,7 @@ export const ok = (good, name) => {
 };
 
 export const is = (have, want, name) => {
-  if (!ok(isDeepStrictEqual(have, want), name)) {
+  if (!ok(equal(have, want), name)) {
     console.log(`  have ${JSON.stringify(have)}`);
     console.log(`  want ${JSON.stringify(want)}`);
   }
@@ -161,7 +156,7 @@ export async function becomes(want, name) {
   do {
     const all = await status();
     have = Object.fromEntries(Object.keys(want).map((k) => [k, all[k]]));
-  } while (!isDeepStrictEqual(have, want)
+  } while (!equal(have, want)
            && Date.now() < end && (await pause(50), true));
 
   is(have, want, name);
@@ -171,14 +166,14 @@ export async function becomes(want, name) {
 export function run(main) {
   setTimeout(() => {
     ok(false, `the script ended within ${RUN / 1000} seconds`);
-    process.exit(1);
-  }, RUN).unref();
+    exit(1);
+  }, RUN);
 
   main().then(() => {
     ok(true, 'the script came to its end');
-    process.exit(0);
+    exit(0);
   }, (error) => {
     ok(false, error.stack.replace(/\n\s*/g, ' | '));
-    process.exit(1);
+    exit(1);
   });
 }
