@@ -229,7 +229,8 @@ for ([ 'it was full', 2, 1 ], [ 'it has no room for all of them', 1, 2 ],
     my $s = $t->stomp;
     $s->subscribe('/queue/short/a', id => 'short');
     is(bodies($s->collect($before)),
-       join(' ', map { "before $_" } 1 .. $before), 'what was in the queue still is');
+       join(' ', map { "before $_" } 1 .. $before),
+       'what was in the queue still is');
     $s->unsubscribe('short');
 
     if ($n < 3) {

@@ -19,10 +19,20 @@ plan skip_all => 'no stomp.py, or no websocket-client'
 
 my $http = <<'CONF';
 stomp_shutdown_drain 1s;
-stomp_broker chat { zone 16m; topic /topic/; allow send /topic/**; }
+stomp_broker chat {
+    zone 16m;
+    topic /topic/;
+    queue /queue/;
+    history /topic/kept/ 1000 10m;
+    allow send /topic/** /queue/**;
+    allow subscribe /queue/**;
+}
 
 server {
     listen 127.0.0.1:%%PORT%%;
+
+    # no request is to wait on a connection of a worker that is stopped
+    keepalive_timeout 0;
 
     location = /endpoint-websocket { stomp_pass chat; }
     location /push/ { stomp_push chat; }
@@ -41,6 +51,11 @@ $t->write_conf($http)->start;
 
 run_script($t, 'stomp.py', $python, $t->root . '/t/stomppy/client.py',
            $t->port);
+
+ok(wait_for(10, sub {
+    my $status = $t->status;
+    return !grep { $status->{$_} } qw(sessions queues queued unacknowledged);
+}), 'nothing is left of it') or diag explain $t->status;
 
 $t->ok_no_alerts;
 done_testing();

@@ -8,6 +8,7 @@ Each check prints "ok - ..." or "not ok - ...".
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 import time
@@ -66,7 +67,10 @@ class Transport(stomp.transport.BaseTransport):
             raise stomp.exception.NotConnectedException() from error
 
     def receive(self):
-        data = self.socket.recv()
+        try:
+            data = self.socket.recv()
+        except (OSError, websocket.WebSocketException):
+            data = b''                  # the end, as of a plain socket
         return data.encode() if isinstance(data, str) else data
 
     def disconnect_socket(self):
@@ -108,6 +112,7 @@ class Client(stomp.ConnectionListener):
         self.receipts = 0
 
         self.stomp = connection(version, path, beats)
+        self.transport = self.stomp.transport
         self.stomp.set_listener('test', self)
         self.stomp.connect(wait=True)
         self.connected = self.next('CONNECTED')
@@ -171,6 +176,12 @@ def post(path, body):
         return json.load(answer)
 
 
+def status():
+    with urllib.request.urlopen('http://127.0.0.1:%d/stomp_status' % port,
+                                timeout=WAIT) as answer:
+        return json.load(answer)
+
+
 def messages(version):
     client = Client(version)
     eq(client.connected.headers.get('version', '1.0'), version,
@@ -222,6 +233,83 @@ def messages(version):
     client.disconnect()
 
 
+def settle(client, frame, good=True, **more):
+    """ACK or NACK, as the version has it."""
+
+    command = client.stomp.ack if good else client.stomp.nack
+    if client.version == '1.2':
+        command(frame.headers['ack'], **more)
+    elif client.version == '1.1':
+        command(frame.headers['message-id'], frame.headers['subscription'],
+                **more)
+    else:
+        command(frame.headers['message-id'], **more)
+
+
+def queues(version):
+    name = '/queue/py-' + version
+    client = Client(version)
+
+    for body in ('1', '2', '3'):
+        client.stomp.send(name, body)
+    client.subscribe(name, 'q', ack='client')
+    got = [client.next('MESSAGE') for _ in range(3)]
+    eq([frame.body for frame in got], [b'1', b'2', b'3'],
+       '%s: a queue, in its order' % version)
+
+    settle(client, got[1])
+    client.unsubscribe(name, 'q')
+    client.subscribe(name, 'q', ack='client')
+    frame = client.next('MESSAGE')
+    eq([frame.body, frame.headers['redelivered']], [b'3', 'true'],
+       '%s: ack:client is of all before, the others come again' % version)
+
+    if version != '1.0':
+        settle(client, frame, good=False)
+        frame = client.next('MESSAGE')
+        eq(frame.body, b'3', '%s: NACK: it comes again' % version)
+
+    client.stomp.begin(transaction='t')
+    settle(client, frame, transaction='t')
+    client.stomp.send(name, 'done', transaction='t')
+    client.stomp.abort('t')
+    client.stomp.begin(transaction='u')
+    settle(client, frame, transaction='u')
+    client.stomp.send(name, 'done', transaction='u')
+    receipt = client.receipt()
+    client.stomp.commit('u', receipt=receipt)
+    client.confirm(receipt, 'COMMIT')
+    frame = client.next('MESSAGE')
+    eq(frame.body, b'done', '%s: SEND and ACK in a transaction' % version)
+    settle(client, frame)
+
+    client.unsubscribe(name, 'q')
+    client.disconnect()
+    eq([status()[key] for key in ('queued', 'unacknowledged')], [0, 0],
+       '%s: nothing is left' % version)
+
+
+def resume():
+    client = Client('1.2')
+    client.subscribe('/topic/kept/py', 'k', headers={'replay': 'all'})
+    post('/push/topic/kept/py', b'1')
+    last = client.next('MESSAGE').headers['message-id']
+    client.transport.socket.sock.shutdown(socket.SHUT_RDWR)
+    client.next('END')
+    for body in (b'2', b'3'):
+        post('/push/topic/kept/py', body)
+
+    client = Client('1.2')
+    client.subscribe('/topic/kept/py', 'k', headers={'since': last})
+    post('/push/topic/kept/py', b'4')
+    got = [client.next('MESSAGE') for _ in range(3)]
+    eq([frame.body for frame in got], [b'2', b'3', b'4'],
+       'since: what was missed, once and in order')
+    eq([frame for frame in got if 'replay-gap' in frame.headers], [],
+       'without a gap')
+    client.disconnect()
+
+
 def error():
     client = Client('1.2')
     client.stomp.send('/nowhere/x', 'x', receipt='r')
@@ -254,6 +342,35 @@ def beats():
     again.disconnect()
 
 
+def silent():
+    """Who does not beat, or is on a worker that does not, is another one."""
+
+    name = '/queue/py-beats'
+    client = Client('1.2', '/beating', (1000, 1000))
+    client.subscribe(name, 'q', ack='client-individual')
+    client.stomp.send(name, 'job')
+    eq(client.next('MESSAGE').headers.get('redelivered'), None, 'a job')
+    client.transport.send = lambda encoded: None
+    client.next('END', 10)
+
+    client = Client('1.2', '/beating', (1000, 1000))
+    client.subscribe(name, 'q', ack='client-individual')
+    eq(client.next('MESSAGE').headers.get('redelivered'), 'true',
+       'who does not beat has lost it')
+    slot = client.connected.headers['session'].split('-')[0]
+    say('do stop ' + slot)
+    client.next('SILENCE', 10)
+
+    again = Client('1.2')
+    again.subscribe(name, 'q', ack='client-individual')
+    say('do continue')
+    frame = again.next('MESSAGE', 10)
+    eq(frame.headers.get('redelivered'), 'true',
+       'who does not hear beats, too')
+    settle(again, frame)
+    again.disconnect()
+
+
 def late():
     ok(False, 'the script ended within %d seconds' % RUN)
     os._exit(1)
@@ -266,8 +383,11 @@ def main():
 
     for version in ('1.0', '1.1', '1.2'):
         messages(version)
+        queues(version)
+    resume()
     error()
     beats()
+    silent()
 
     ok(True, 'the script came to its end')
     sys.stdout.flush()
