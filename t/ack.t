@@ -179,13 +179,39 @@ for my $version (qw(1.0 1.1 1.2)) {
     }
 
     for ([ [ ack => 'x' ], 'unknown ack mode' ],
-         [ [ ack => 'client', 'prefetch-count' => 0 ], 'invalid header' ],
-         [ [ ack => 'client', 'prefetch-count' => 'x' ], 'invalid header' ])
+         [ [ ack => 'client', 'prefetch-count' => 0 ], 'malformed header' ],
+         [ [ ack => 'client', 'prefetch-count' => 'x' ], 'malformed header' ])
     {
         my $c = $t->stomp;
         $c->command(SUBSCRIBE => [ destination => '/queue/x', id => 1,
                                    @{ $_->[0] } ]);
         $c->expect_error($_->[1]);
+    }
+
+    # what another session has, by any of its names
+
+    for my $version (sort keys %bad) {
+        my $c = client($version, '/queue/o', 'client-individual', 10);
+        put('/queue/o', 1 .. 3);
+        my @m = $c->collect(3);
+        my $d = client($version, '/queue/other', 'client', 10);
+        put('/queue/other', 'own');
+        my $own = $d->recv;
+
+        for my $command ('ACK', 'NACK') {
+            my $v = $t->stomp(connect => { version => $version });
+            $v->answer($command, $m[0], receipt => 'r', wait => 0);
+            $v->recv;
+            $version eq '1.2' or $d->answer($command, $_, receipt => 1) for @m;
+            $v->close;
+        }
+
+        is($t->status->{unacknowledged}, 4, "$version: only the own ones");
+        $c->expect_none(0.1);
+        $c->ack($_, receipt => 1) for @m;
+        $d->ack($own, receipt => 1);
+        wait_status(unacknowledged => 0);
+        $_->close for $c, $d;
     }
 
     # stompjs names the subscription as well; what is settled is left alone

@@ -132,7 +132,13 @@ my $used = $t->status->{zone}{used};
     put('/queue/k', 6);
     is($lost->recv->{body}, 6, 'on its way to the worker');
 
+    subscribe($lost, '/queue/once/k', id => 'once');
+    put('/queue/once/k', 'bad');
+    is($lost->recv->{body}, 'bad', 'one that may be delivered once');
+
     $t->kill_worker($victim->{pid});
+    ok(wait_for(10, sub { $t->status->{dead_lettered} == 1 }),
+       'a worker that dies with it is a delivery that failed');
     subscribe($stays, '/queue/k');
     put('/queue/k', 7);
     my @again = $stays->collect(6);
@@ -222,9 +228,9 @@ sub consumer {
 sub subscribe {
     my ($c, $name, %opt) = @_;
 
-    return $c->subscribe($name, id => 's', ack => 'client-individual',
-                         headers => [ 'prefetch-count' =>
-                                      $opt{prefetch} // 100 ]);
+    return $c->subscribe($name, id => $opt{id} // 's',
+                         ack => 'client-individual', headers => [
+                             'prefetch-count' => $opt{prefetch} // 100 ]);
 }
 
 

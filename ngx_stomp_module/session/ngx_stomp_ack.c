@@ -89,7 +89,7 @@ ngx_stomp_ack_mode(ngx_stomp_session_t *s, ngx_stomp_frame_t *frame,
 
     if (n <= 0) {
         ngx_stomp_session_error(s, frame, NGX_STOMP_WS_PROTOCOL,
-                                "invalid header",
+                                "malformed header",
                                 "SUBSCRIBE with \"prefetch-count:%V\": it "
                                 "must be a number from 1 on.", value);
         return NGX_DONE;
