@@ -727,3 +727,16 @@ crash_operation_t  crash_operations[] = {
 
 ngx_uint_t  crash_noperations = sizeof(crash_operations)
                                 / sizeof(crash_operations[0]);
+
+
+crash_operation_t *
+crash_operation(ngx_uint_t i)
+{
+    if (i < crash_noperations) {
+        return &crash_operations[i];
+    }
+
+    i -= crash_noperations;
+
+    return (i < crash_nqueue_operations) ? &crash_queue_operations[i] : NULL;
+}

@@ -35,11 +35,24 @@ extern u_char               crash_body[64 * 1024];
 
 extern const char          *crash_names[MODEL_DESTS];
 
+/* those on queues are of their own */
 extern crash_operation_t    crash_operations[];
+extern ngx_uint_t           crash_noperations;
+extern crash_operation_t    crash_queue_operations[];
+extern ngx_uint_t           crash_nqueue_operations;
+
+/* Returns the i-th operation of all, NULL: there are not so many. */
+crash_operation_t *crash_operation(ngx_uint_t i);
 
 /* Subscribes, or ends the program. */
 void crash_subscribe(ngx_uint_t worker, const char *name);
 extern uint32_t             crash_interest;
+
+/* Returns the number of messages that queues and their consumers have. */
+ngx_uint_t crash_messages(void);
+
+/* Takes all messages of all queues, when all workers have been reaped. */
+void crash_forget_queues(void);
 
 /* Drops all history and all that is retained. */
 void crash_forget_kept(void);
@@ -76,8 +89,6 @@ void crash_run_expiring(void);
 void crash_run_sweep(void);
 void crash_run_replay(void);
 void crash_run_replay_reap(void);
-
-extern ngx_uint_t           crash_noperations;
 
 
 #endif /* _CRASH_OPERATIONS_H_INCLUDED_ */

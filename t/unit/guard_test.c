@@ -160,8 +160,7 @@ guard_operations_test(void **state)
     ngx_uint_t            i;
     crash_operation_t    *op;
 
-    for (i = 0; i < crash_noperations; i++) {
-        op = &crash_operations[i];
+    for (i = 0; (op = crash_operation(i)) != NULL; i++) {
         sections = lock_guard_figures.sections;
 
         guard_test_begin(op->prepare, guard_test_deliver);

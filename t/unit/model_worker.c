@@ -232,6 +232,7 @@ model_operate_once(ngx_stomp_broker_t *b)
 
     case MODEL_SWEEP:
     case MODEL_REPLAY:
+    case MODEL_UNKNOWN:
         break;
     }
 

@@ -131,6 +131,7 @@ model_step(zone_model_t *m, model_op_t *op, model_see_pt see)
         return model_replay(m, op, see);
 
     case MODEL_STAT:
+    case MODEL_UNKNOWN:
         break;
     }
 

@@ -120,7 +120,8 @@ typedef enum {
     MODEL_REAP,
     MODEL_STAT,
     MODEL_SWEEP,                            /* all has become too old */
-    MODEL_REPLAY
+    MODEL_REPLAY,
+    MODEL_UNKNOWN                           /* an operation without a model */
 } model_kind_e;
 
 
@@ -147,6 +148,12 @@ typedef struct {
     uint64_t                   session;     /* its id */
     uint32_t                   generation;  /* attach */
     uint32_t                   dead;        /* reap: one bit for each slot */
+
+    /* of an unknown one: messages of queues that it adds, and removes */
+    ngx_uint_t                 come;
+    ngx_uint_t                 gone;
+    ngx_uint_t                 stride;      /* it is a long one, looked at */
+                                            /* at each such store only */
 
     ngx_uint_t                 n;           /* publish */
     ngx_stomp_publication_t    p[MODEL_BATCH];
