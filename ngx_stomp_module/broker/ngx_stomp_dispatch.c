@@ -217,7 +217,6 @@ ngx_stomp_dispatch_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
     if (offset) {
         message = ngx_stomp_zone_ptr(zone, offset);
         message->sequence = p->sequence;
-        message->flags |= NGX_STOMP_MESSAGE_QUEUE;
 
         rc = ngx_stomp_dispatch_push_locked(b, p, offset, offset);
     }

@@ -80,6 +80,10 @@ ngx_stomp_message_init(ngx_stomp_message_sh_t *message,
     message->body = (uint32_t) p->body.len;
     message->held = 0;
 
+    if (p->queue != NULL) {
+        message->flags |= NGX_STOMP_MESSAGE_QUEUE;
+    }
+
     if (!p->extra) {
         return;
     }

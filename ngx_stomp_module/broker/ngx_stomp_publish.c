@@ -724,8 +724,6 @@ ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
     what->last = p->sequence;
 
     if (p->queue != NULL) {
-        message->flags |= NGX_STOMP_MESSAGE_QUEUE;
-
         return ngx_stomp_dispatch_push_locked(b, p, offset, what->message);
     }
 
