@@ -46,6 +46,7 @@ UNIT_arena = $(broker_unit)
 UNIT_slot = $(broker_unit)
 UNIT_broker = $(broker_unit)
 UNIT_queue = $(broker_unit) queue_worker.c
+UNIT_queue_kill = $(broker_unit) queue_ledger.c
 UNIT_lock = $(broker_unit)
 UNIT_full = $(broker_unit)
 UNIT_crash = $(broker_unit) crash_operations.c crash_kept.c crash_queues.c \
@@ -67,6 +68,7 @@ UNIT_transaction = session/ngx_stomp_transaction.c \
 # which sees nothing of what happens within a mapping anyway.
 UNIT_CFLAGS_crash = -fno-sanitize=address
 UNIT_CFLAGS_queue = -fno-sanitize=address
+UNIT_CFLAGS_queue_kill = -fno-sanitize=address
 UNIT_CFLAGS_storm = -fno-sanitize=address
 UNIT_CFLAGS_model = -fno-sanitize=address
 
