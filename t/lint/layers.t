@@ -79,7 +79,7 @@ my %may_need = (
             ngx_log_error_core ngx_pid)],
         ngx_stomp_hash => [qw(open read close random gettimeofday)],
         ngx_stomp_message => [qw(ngx_cached_time)],
-        ngx_stomp_publish => [qw(ngx_cached_time)],
+        ngx_stomp_dispatch => [qw(ngx_cached_time)],
         ngx_stomp_slot => [qw(ngx_shm_alloc ngx_shm_free ngx_log_error_core
             ngx_pid __errno_location memfd_create mkstemp unlink eventfd pipe
             fcntl ioctl kill read write close)],

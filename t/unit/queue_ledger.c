@@ -313,6 +313,92 @@ ledger_stop(ledger_worker_t *w)
 }
 
 
+static void
+ledger_subscribe_any(ledger_worker_t *w, ngx_uint_t i)
+{
+    static const char  *names[LEDGER_CONSUMERS] = {
+        "/q/a", "/q/b", "/dead/a"
+    };
+
+    ledger_subscribe(w, i, names[i], 4 + i);
+}
+
+
+void
+ledger_step(ledger_worker_t *w, uint64_t *random, ngx_uint_t waiting)
+{
+    uint32_t    what;
+    ngx_uint_t  i;
+
+    what = fixture_random(random);
+    i = what / 16 % LEDGER_CONSUMERS;
+
+    switch (what % 16) {
+
+    case 0:
+        ledger_subscribe_any(w, i);
+        break;
+
+    case 1:
+        if (what / 64 % 8 == 0) {
+            ledger_unsubscribe(w, i, what / 512 % 2);
+        }
+
+        break;
+
+    case 2:
+        ledger_settle(w, i, 3, NGX_STOMP_SETTLE_NACK);
+        break;
+
+    case 3:
+        ledger_settle(w, i, 3, NGX_STOMP_SETTLE_RETURN);
+        break;
+
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+        if (w->b->zone.sh->queues.waiting < waiting) {
+            ledger_publish(w, i ? "/q/a" : "/q/b", i * 2 + 1, i ? 500 : 9000,
+                           what / 64 % 16 == 0);
+        }
+
+        break;
+
+    default:
+        ledger_settle(w, i, LEDGER_HELD, NGX_STOMP_SETTLE_ACK);
+    }
+}
+
+
+void
+ledger_empty(ledger_worker_t *w)
+{
+    uint32_t           left;
+    ngx_uint_t         i;
+    ngx_stomp_zone_t  *zone;
+
+    zone = &w->b->zone;
+
+    do {
+        (void) ngx_stomp_broker_reap(w->b);
+        (void) ngx_stomp_broker_drain(w->b);
+
+        for (i = 0; i < LEDGER_CONSUMERS; i++) {
+            ledger_subscribe_any(w, i);
+            ledger_settle(w, i, LEDGER_HELD, NGX_STOMP_SETTLE_ACK);
+        }
+
+        ngx_stomp_zone_lock(zone);
+        left = zone->sh->queues.waiting + zone->sh->queues.unsettled;
+        ngx_stomp_zone_unlock(zone);
+
+        usleep(100);
+
+    } while (left);
+}
+
+
 ngx_uint_t
 ledger_lost(ledger_t *ledger)
 {

@@ -109,6 +109,18 @@ void ledger_unsubscribe(ledger_worker_t *w, ngx_uint_t i, ngx_uint_t counted);
 void ledger_stop(ledger_worker_t *w);
 
 /*
+ * Does one thing to some queue; publishes only if fewer messages than waiting
+ * are there.  Takes nothing: that is ngx_stomp_broker_drain().
+ */
+void ledger_step(ledger_worker_t *w, uint64_t *random, ngx_uint_t waiting);
+
+/*
+ * Acknowledges all that comes, until no queue has anything left; nobody
+ * publishes any more.
+ */
+void ledger_empty(ledger_worker_t *w);
+
+/*
  * Returns the number of messages that were accepted and not acknowledged,
  * when no queue has any.
  */

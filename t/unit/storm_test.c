@@ -3,14 +3,15 @@
  * Copyright (C) ngx_stomp_module contributors
  *
  * Without it: messages come twice, out of order or not at all, or memory
- * leaks, when workers die under load.
+ * leaks, when workers die under load.  Those of queues come until they are
+ * acknowledged: what was promised of them stands in a ledger.
  *
  * STOMP_STORM_KILLS says how many are killed, STOMP_STORM_SEED repeats a run
  * as far as the machine's timing lets it.
  */
 
 
-#include <broker_fixture.h>
+#include <queue_ledger.h>
 #include <signal.h>
 
 
@@ -22,6 +23,7 @@
 #define STORM_BODY        40000
 #define STORM_KILLS       1000
 #define STORM_SESSIONS    16
+#define STORM_WAITING     30
 
 
 /* the start of each body */
@@ -56,6 +58,7 @@ typedef struct {
     uint32_t              incarnation[STORM_SLOTS];
     pid_t                 pid[STORM_SLOTS];
     storm_sent_t          sent[STORM_SLOTS][STORM_DESTS];
+    ngx_uint_t            number[STORM_WORKERS];  /* in the ledger */
     char                  error[256];
 } storm_shared_t;
 
@@ -87,11 +90,13 @@ typedef struct {
     uint32_t              sessions[STORM_SESSIONS];
     uint32_t              sent[STORM_DESTS];
     storm_dest_t          dests[STORM_DESTS];
+    ledger_worker_t       queues;
 } storm_worker_t;
 
 
 static broker_fixture_t   storm;
 static storm_shared_t    *storm_shared;
+static ledger_t          *storm_ledger;
 static storm_worker_t     storm_self;
 static u_char             storm_body[20][STORM_BODY];
 static u_char             storm_read[STORM_BODY];
@@ -321,6 +326,15 @@ storm_session(storm_worker_t *w, ngx_uint_t add)
 
 
 static void
+storm_consume(void *data, ngx_stomp_taken_t *taken, ngx_stomp_message_t *m)
+{
+    storm_worker_t  *w = data;
+
+    ledger_consume(&w->queues, taken, m);
+}
+
+
+static void
 storm_operation(storm_worker_t *w)
 {
     uint32_t          n, what;
@@ -357,6 +371,9 @@ storm_operation(storm_worker_t *w)
 
     } else if (what < 63) {
         ngx_stomp_broker_stat(w->b, &stat);
+
+    } else if (what < 78) {
+        ledger_step(&w->queues, &w->random, STORM_WAITING);
 
     } else {
         (void) ngx_stomp_broker_drain(w->b);
@@ -399,7 +416,7 @@ storm_complete(storm_worker_t *w)
 
 
 static void
-storm_worker(uint64_t seed)
+storm_worker(ngx_uint_t n, uint64_t seed)
 {
     storm_worker_t  *w;
 
@@ -416,7 +433,11 @@ storm_worker(uint64_t seed)
     w->b = fixture_broker(&storm);
     w->b->deliver = storm_deliver;
     w->b->overrun = storm_overrun;
+    w->b->consume = storm_consume;
     w->b->data = w;
+
+    ledger_start(&w->queues, storm_ledger, w->b);
+    storm_shared->number[n] = w->queues.number;
 
     ngx_stomp_broker_attach(w->b);
 
@@ -439,6 +460,8 @@ storm_worker(uint64_t seed)
         (void) ngx_stomp_broker_drain(w->b);
         usleep(100);
     }
+
+    ledger_empty(&w->queues);
 
     while (ngx_stomp_broker_drain(w->b) == NGX_AGAIN) { /* void */ }
 
@@ -529,6 +552,13 @@ storm_forget(pid_t pid)
 }
 
 
+static const char *
+storm_reason(void)
+{
+    return storm_ledger->error[0] ? storm_ledger->error : storm_shared->error;
+}
+
+
 static void
 storm_kill(pid_t *pids, uint64_t *random, storm_figures_t *figures)
 {
@@ -539,15 +569,18 @@ storm_kill(pid_t *pids, uint64_t *random, storm_figures_t *figures)
     n = storm_victim(pids, random);
     pid = pids[n];
 
+    ledger_killed(storm_ledger, storm_shared->number[n]);
+
     (void) kill(pid, SIGKILL);
     (void) waitpid(pid, &status, 0);
 
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         fail_msg("after %zu kills: worker status %d: %s",
-                 (size_t) figures->kills, status, storm_shared->error);
+                 (size_t) figures->kills, status, storm_reason());
     }
 
     figures->kills++;
+    storm_shared->number[n] = 0;
     storm_forget(pid);
 
     if ((pid_t) *storm.mutex.lock == pid) {
@@ -569,7 +602,7 @@ storm_kill(pid_t *pids, uint64_t *random, storm_figures_t *figures)
     pids[n] = fixture_fork();
 
     if (pids[n] == 0) {
-        storm_worker(fixture_random(random));
+        storm_worker(n, fixture_random(random));
     }
 }
 
@@ -643,7 +676,7 @@ storm_test(void **state)
         pids[i] = fixture_fork();
 
         if (pids[i] == 0) {
-            storm_worker(fixture_random(&random));
+            storm_worker(i, fixture_random(&random));
         }
 
         (void) fixture_random(&random);
@@ -664,7 +697,7 @@ storm_test(void **state)
         status = fixture_wait(pids[i]);
 
         if (status != 0) {
-            fail_msg("a worker's status %d: %s", status, storm_shared->error);
+            fail_msg("a worker's status %d: %s", status, storm_reason());
         }
     }
 
@@ -681,9 +714,16 @@ storm_test(void **state)
             (size_t) storm_shared->published,
             (size_t) storm_shared->delivered, (size_t) storm_shared->busy,
             (size_t) storm_shared->overruns, (size_t) figures.checks);
+    fprintf(stderr, "# queues: %zu published, %zu refused, %zu delivered, %zu "
+            "of them again, %zu acknowledged\n",
+            (size_t) storm_ledger->published, (size_t) storm_ledger->refused,
+            (size_t) storm_ledger->delivered,
+            (size_t) storm_ledger->redelivered, (size_t) storm_ledger->acked);
 
     storm_reap();
     fixture_check(&storm);
+
+    assert_int_equal(ledger_lost(storm_ledger), 0);
 
     assert_true(storm.zone.sh->counters.recovered >= figures.undone);
 
@@ -697,6 +737,9 @@ static int
 storm_setup(void **state)
 {
     fixture_init(&storm, STORM_ZONE, STORM_SLOTS);
+
+    storm_ledger = ledger_create();
+    ledger_configure(&storm);
 
     return 0;
 }

@@ -51,7 +51,7 @@ UNIT_lock = $(broker_unit)
 UNIT_full = $(broker_unit)
 UNIT_crash = $(broker_unit) crash_operations.c crash_kept.c crash_queues.c \
     zone_model.c zone_model_kept.c zone_model_message.c zone_content.c
-UNIT_storm = $(broker_unit)
+UNIT_storm = $(broker_unit) queue_ledger.c
 UNIT_guard = $(broker_unit) crash_operations.c crash_kept.c crash_queues.c \
     lock_guard.c lock_guard_rules.c
 UNIT_model = $(broker_unit) zone_model.c zone_model_kept.c \
