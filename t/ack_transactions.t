@@ -250,6 +250,33 @@ for ([ 'it was full', 2, 1 ], [ 'it has no room for all of them', 1, 2 ],
 }
 
 
+# more than can be linked at once
+
+{
+    my $c = consumer('1.2', 'client');
+    put('job');
+    my $m = $c->recv;
+    $c->begin('t');
+    $c->send('/queue/out', 'never', transaction => 't') for 1 .. 900;
+    $c->ack($m, transaction => 't', receipt => 1);
+    $c->command(COMMIT => [ transaction => 't', receipt => 'r' ]);
+    my $frame = $c->expect_error('transaction too large',
+                                 'COMMIT of 900 messages for a queue', 1009);
+    like($frame->{body}, qr/^The 900 messages .* split it\.$/, 'told why');
+    $sub->expect_none(0.1, 'nothing of it is published');
+
+    my $d = consumer('1.2', 'client');
+    my $again = $d->expect(MESSAGE => -body => 'job', redelivered => 'true');
+    $d->begin('t');
+    $d->send('/queue/out', $_, transaction => 't') for 1 .. 150;
+    $d->ack($again, transaction => 't');
+    $d->commit('t', receipt => 1);
+    is(bodies($sub->collect(150)), join(' ', 1 .. 150), '150 are not too many');
+    waits(0, 0, 'and acknowledged');
+    $d->disconnect;
+}
+
+
 # a COMMIT that has to wait for room is done as a whole when there is
 
 {

@@ -25,7 +25,7 @@ server {
 
     location / { stomp_pass chat; }
     location = /stomp_status { stomp_status chat; }
-    location /push/ { stomp_push chat; }
+    location /push/ { stomp_push chat; stomp_max_body 256k; }
 }
 CONF
 
@@ -107,6 +107,24 @@ is(batch(map { [ '/queue/short/b', $_ ] } 1 .. 3)->status, 200, 'as many');
 $c[0]->subscribe('/queue/short/b', id => 'b');
 is(bodies($c[0]->collect(3)), '1 2 3', 'come');
 $c[0]->unsubscribe('b');
+
+
+# the messages of a batch for queues are linked at once
+
+for ([ 150, 200 ], [ 1000, 413 ]) {
+    my ($n, $status) = @$_;
+    my $before = $t->status->{published};
+    my $res = batch(map { [ '/queue/many', $_ ] } 1 .. $n);
+    is($res->status, $status, "a batch of $n for a queue: $status");
+    like($res->json->{error}, qr/^$n messages are too many for one batch, sp/,
+         'and told what to do') if $status == 413;
+    $n = 0 if $status == 413;
+    is($t->status->{published}, $before + $n, 'all or nothing');
+    $c[0]->subscribe('/queue/many', id => 'many');
+    is(bodies($c[0]->collect($n)), join(' ', 1 .. $n), 'in order');
+    $c[0]->expect_none(0.1);
+    $c[0]->unsubscribe('many');
+}
 
 
 # batches for both, with consumers and subscribers of all kinds in all workers
