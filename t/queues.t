@@ -163,6 +163,26 @@ $_->unsubscribe('b') for @c;
     $c[1]->unsubscribe('f');
 }
 
+# a small message of a queue does not keep what was published with it for free
+
+{
+    $c[0]->subscribe('/topic/t', id => 't');
+    my $n = 0;
+    $n++ while $n < 1000 && $t->request(POST => '/push/',
+        headers => [ 'Content-Type' => 'application/vnd.stomp.batch+json' ],
+        body => '[{"destination":"/queue/pin","body":"x"},'
+              . '{"destination":"/topic/t","body":"' . 'y' x 60000 . '"}]')
+             ->status == 200 && $c[0]->recv;
+    ok($n > 50 && $n < 110, "$n batches with 60000 octets for a topic");
+    $p[1]->send('/topic/t', 'still', receipt => 1);
+    $c[0]->expect(MESSAGE => -body => 'still');
+    $c[0]->unsubscribe('t');
+    $c[1]->subscribe('/queue/pin', id => 'p');
+    is(scalar($c[1]->collect($n)), $n, 'all of the queue come');
+    $c[1]->unsubscribe('p');
+    wait_status(queues => 0);
+}
+
 # a client that goes: its messages go to another, flagged
 
 {

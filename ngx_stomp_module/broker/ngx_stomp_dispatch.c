@@ -23,7 +23,8 @@ static ngx_uint_t ngx_stomp_dispatch_queue_locked(ngx_stomp_broker_t *b,
 static void ngx_stomp_dispatch_wake_locked(ngx_stomp_broker_t *b,
     uint32_t slot);
 static ngx_int_t ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
-    ngx_stomp_queue_sh_t *queue, ngx_stomp_queue_conf_t *qcf, size_t bytes);
+    ngx_stomp_queue_sh_t *queue, ngx_stomp_queue_conf_t *qcf, size_t bytes,
+    size_t added);
 static ngx_stomp_queue_conf_t *ngx_stomp_dispatch_conf_locked(
     ngx_stomp_broker_t *b, ngx_stomp_queue_sh_t *queue);
 static void ngx_stomp_dispatch_back_locked(ngx_stomp_broker_t *b,
@@ -152,9 +153,10 @@ ngx_stomp_dispatch_wake_locked(ngx_stomp_broker_t *b, uint32_t n)
 
 ngx_int_t
 ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
-    ngx_stomp_publication_t *p, uint32_t message, uint32_t batch)
+    ngx_stomp_publication_t *p, uint32_t message, uint32_t batch,
+    uint32_t batch_bytes)
 {
-    size_t                 bytes;
+    size_t                 bytes, added;
     ngx_stomp_zone_t      *zone;
     ngx_stomp_dest_sh_t   *dest;
     ngx_stomp_queue_sh_t  *queue;
@@ -168,10 +170,13 @@ ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
 
     dest = ngx_stomp_zone_ptr(zone, queue->dest);
     bytes = ngx_stomp_queue_octets(p);
+    added = ngx_stomp_queue_added_locked(zone, batch, batch_bytes);
 
     p->subscribers = dest->subscribers;
 
-    if (ngx_stomp_dispatch_room_locked(b, queue, p->queue, bytes) != NGX_OK) {
+    if (ngx_stomp_dispatch_room_locked(b, queue, p->queue, bytes, added)
+        != NGX_OK)
+    {
         p->full = 1;
         return NGX_BUSY;
     }
@@ -181,7 +186,7 @@ ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
     }
 
     if (ngx_stomp_queue_push_locked(zone, queue, message, batch,
-                                    (uint32_t) bytes)
+                                    (uint32_t) bytes, batch_bytes)
         != NGX_OK)
     {
         return NGX_BUSY;
@@ -196,6 +201,7 @@ ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
 ngx_int_t
 ngx_stomp_dispatch_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 {
+    size_t                   bytes;
     uint32_t                 offset;
     ngx_int_t                rc;
     ngx_stomp_zone_t        *zone;
@@ -218,7 +224,11 @@ ngx_stomp_dispatch_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
         message = ngx_stomp_zone_ptr(zone, offset);
         message->sequence = p->sequence;
 
-        rc = ngx_stomp_dispatch_push_locked(b, p, offset, offset);
+        bytes = ngx_stomp_queue_octets(p)
+                - ngx_stomp_arena_size(sizeof(ngx_stomp_entry_sh_t));
+
+        rc = ngx_stomp_dispatch_push_locked(b, p, offset, offset,
+                                            (uint32_t) bytes);
     }
 
     if (rc != NGX_OK) {
@@ -233,11 +243,15 @@ ngx_stomp_dispatch_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p)
 }
 
 
-/* NGX_OK: there is room in the queue, and for queues;  NGX_BUSY */
+/*
+ * Whether so many octets have room in the queue, and those that are added to
+ * the octets of all queues.  NGX_OK or NGX_BUSY.
+ */
 
 static ngx_int_t
 ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
-    ngx_stomp_queue_sh_t *queue, ngx_stomp_queue_conf_t *qcf, size_t bytes)
+    ngx_stomp_queue_sh_t *queue, ngx_stomp_queue_conf_t *qcf, size_t bytes,
+    size_t added)
 {
     uint64_t               limit;
     ngx_uint_t             n, expired;
@@ -253,7 +267,7 @@ ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
 
         if ((qcf->max_length == 0 || queue->waiting < qcf->max_length)
             && (qcf->max_bytes == 0 || queue->bytes + bytes <= qcf->max_bytes)
-            && zone->sh->queues.bytes + bytes <= limit)
+            && zone->sh->queues.bytes + added <= limit)
         {
             return NGX_OK;
         }
@@ -370,7 +384,7 @@ ngx_stomp_dispatch_dead_locked(ngx_stomp_broker_t *b,
 
     /* its octets count for all queues together already */
 
-    if (ngx_stomp_dispatch_room_locked(b, to, dead, 0) != NGX_OK) {
+    if (ngx_stomp_dispatch_room_locked(b, to, dead, 0, 0) != NGX_OK) {
         return NGX_DECLINED;
     }
 

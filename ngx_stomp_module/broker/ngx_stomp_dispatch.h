@@ -39,7 +39,8 @@ void ngx_stomp_dispatch_locked(ngx_stomp_broker_t *b);
  * long.
  */
 ngx_int_t ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
-    ngx_stomp_publication_t *p, uint32_t message, uint32_t batch);
+    ngx_stomp_publication_t *p, uint32_t message, uint32_t batch,
+    uint32_t batch_bytes);
 
 /*
  * Publishes a message of up to a page to its queue, in one section of the

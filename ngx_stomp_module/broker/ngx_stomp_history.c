@@ -47,7 +47,7 @@ ngx_stomp_history_hold_locked(ngx_stomp_zone_t *zone,
 
     /* its memory counts once */
 
-    if (batch->held == 1) {
+    if ((batch->held & NGX_STOMP_HELD_KEPT) == 1) {
         ngx_stomp_set(zone, &kept->bytes, kept->bytes + extra->bytes);
     }
 }
@@ -68,7 +68,7 @@ ngx_stomp_history_unhold_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_set(zone, &batch->held, batch->held - 1);
     ngx_stomp_set(zone, &extra->state, extra->state & ~state);
 
-    if (batch->held == 0) {
+    if ((batch->held & NGX_STOMP_HELD_KEPT) == 0) {
         ngx_stomp_set(zone, &kept->bytes, kept->bytes - extra->bytes);
     }
 

@@ -30,9 +30,15 @@ typedef struct {
     uint32_t    flags;           /* the publisher's own, but for two */
     uint32_t    headers;         /* octets; the body follows them */
     uint32_t    body;
-    uint32_t    held;            /* messages of the batch that are kept; of */
-                                 /* the first one */
+    uint32_t    held;            /* why the batch's memory counts: messages */
+                                 /* that are kept, entries; of the first one */
 } ngx_stomp_message_sh_t;
+
+
+/* of held: there are at most 1000 messages, which can be kept in two ways */
+#define NGX_STOMP_HELD_KEPT      0x0000ffffU
+#define NGX_STOMP_HELD_ENTRIES   0xffff0000U
+#define NGX_STOMP_HELD_ENTRY     0x00010000U
 
 
 /* of the flags: an ngx_stomp_extra_sh_t stands before the headers */

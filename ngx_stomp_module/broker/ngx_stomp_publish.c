@@ -724,7 +724,8 @@ ngx_stomp_publish_number_one_locked(ngx_stomp_broker_t *b,
     what->last = p->sequence;
 
     if (p->queue != NULL) {
-        return ngx_stomp_dispatch_push_locked(b, p, offset, what->message);
+        return ngx_stomp_dispatch_push_locked(b, p, offset, what->message,
+                                              what->bytes);
     }
 
     if (ngx_stomp_notes_low(zone)) {

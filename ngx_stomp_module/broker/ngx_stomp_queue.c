@@ -36,6 +36,20 @@ ngx_stomp_queue_octets(ngx_stomp_publication_t *p)
 }
 
 
+size_t
+ngx_stomp_queue_added_locked(ngx_stomp_zone_t *zone, uint32_t batch,
+    uint32_t batch_bytes)
+{
+    size_t                   bytes;
+    ngx_stomp_message_sh_t  *m;
+
+    m = ngx_stomp_zone_ptr(zone, batch);
+    bytes = ngx_stomp_arena_size(sizeof(ngx_stomp_entry_sh_t));
+
+    return (m->held & NGX_STOMP_HELD_ENTRIES) ? bytes : bytes + batch_bytes;
+}
+
+
 ngx_stomp_queue_sh_t *
 ngx_stomp_queue_ref_locked(ngx_stomp_zone_t *zone, ngx_str_t *name,
     uint32_t hash)
@@ -107,7 +121,7 @@ ngx_stomp_queue_count_locked(ngx_stomp_zone_t *zone,
 ngx_int_t
 ngx_stomp_queue_push_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_queue_sh_t *queue, uint32_t message, uint32_t batch,
-    uint32_t bytes)
+    uint32_t bytes, uint32_t batch_bytes)
 {
     uint32_t                 offset;
     ngx_stomp_entry_sh_t    *entry, *tail;
@@ -127,6 +141,7 @@ ngx_stomp_queue_push_locked(ngx_stomp_zone_t *zone,
     entry->batch = batch;
     entry->rank = 1;
     entry->bytes = bytes;
+    entry->batch_bytes = batch_bytes;
     entry->sequence = m->sequence;
 
     if (queue->head) {
@@ -141,10 +156,12 @@ ngx_stomp_queue_push_locked(ngx_stomp_zone_t *zone,
 
     ngx_stomp_queue_count_locked(zone, queue, 1, bytes);
     ngx_stomp_set64(zone, &zone->sh->queues.bytes,
-                    zone->sh->queues.bytes + bytes);
+                    zone->sh->queues.bytes
+                    + ngx_stomp_queue_added_locked(zone, batch, batch_bytes));
 
     m = ngx_stomp_zone_ptr(zone, batch);
     ngx_stomp_set(zone, &m->refs, m->refs + 1);
+    ngx_stomp_set(zone, &m->held, m->held + NGX_STOMP_HELD_ENTRY);
 
     return NGX_OK;
 }
@@ -203,12 +220,18 @@ ngx_stomp_queue_return_locked(ngx_stomp_zone_t *zone,
 void
 ngx_stomp_entry_free_locked(ngx_stomp_zone_t *zone, uint32_t offset)
 {
-    ngx_stomp_entry_sh_t  *entry;
+    ngx_stomp_entry_sh_t    *entry;
+    ngx_stomp_message_sh_t  *m;
 
     entry = ngx_stomp_zone_ptr(zone, offset);
+    m = ngx_stomp_zone_ptr(zone, entry->batch);
+
+    ngx_stomp_set(zone, &m->held, m->held - NGX_STOMP_HELD_ENTRY);
 
     ngx_stomp_set64(zone, &zone->sh->queues.bytes,
-                    zone->sh->queues.bytes - entry->bytes);
+                    zone->sh->queues.bytes
+                    - ngx_stomp_queue_added_locked(zone, entry->batch,
+                                                   entry->batch_bytes));
 
     ngx_stomp_message_unref_locked(zone, entry->batch);
     ngx_stomp_free_locked(zone, offset);

@@ -71,7 +71,7 @@ typedef struct {
     uint32_t     deliveries;     /* NGX_STOMP_ENTRY_REDELIVERED may be set */
     uint32_t     rank;           /* in the heap: length of the right spine */
     uint32_t     bytes;          /* of the zone */
-    uint32_t     reserved;
+    uint32_t     batch_bytes;    /* likewise, of the whole batch */
     uint64_t     sequence;
 } ngx_stomp_entry_sh_t;
 
@@ -117,6 +117,14 @@ typedef struct {
 size_t ngx_stomp_queue_octets(ngx_stomp_publication_t *p);
 
 /*
+ * Returns the octets that one more entry of a batch, whose messages take so
+ * many, adds to those of all queues: the batch's memory counts once, as long
+ * as one of its entries is there.  The lock is held.
+ */
+size_t ngx_stomp_queue_added_locked(ngx_stomp_zone_t *zone, uint32_t batch,
+    uint32_t batch_bytes);
+
+/*
  * Returns the queue of that name, which is created if it is new.  The lock is
  * held.  NULL: the zone is full; the caller rolls the section back.
  */
@@ -129,11 +137,12 @@ void ngx_stomp_queue_unref_locked(ngx_stomp_zone_t *zone,
 
 /*
  * Appends a message, numbered, with a reference to its batch; bytes of the
- * zone are its own.  The lock is held.  NGX_OK or NGX_BUSY (zone full).
+ * zone are its own, batch_bytes those of the batch.  The lock is held.
+ * NGX_OK or NGX_BUSY (zone full).
  */
 ngx_int_t ngx_stomp_queue_push_locked(ngx_stomp_zone_t *zone,
     ngx_stomp_queue_sh_t *queue, uint32_t message, uint32_t batch,
-    uint32_t bytes);
+    uint32_t bytes, uint32_t batch_bytes);
 
 /*
  * Takes the oldest entry that waits off its list or heap; there is one.  The

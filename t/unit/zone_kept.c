@@ -39,7 +39,7 @@ zone_check_kept(zone_walk_t *w)
 static void
 zone_hold(zone_walk_t *w, ngx_stomp_extra_sh_t *extra)
 {
-    if (w->held[zone_index(w, extra->batch)]++ == 0) {
+    if ((w->held[zone_index(w, extra->batch)]++ & NGX_STOMP_HELD_KEPT) == 0) {
         w->kept_bytes += extra->bytes;
     }
 }

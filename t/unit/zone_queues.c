@@ -106,6 +106,7 @@ static int
 zone_check_entry(zone_walk_t *w, uint32_t offset, uint32_t queue,
     uint32_t consumer)
 {
+    uint32_t              *held;
     ngx_stomp_entry_sh_t  *entry;
 
     if (!zone_mark(w, offset, sizeof(ngx_stomp_entry_sh_t), ZONE_ENTRY,
@@ -118,16 +119,26 @@ zone_check_entry(zone_walk_t *w, uint32_t offset, uint32_t queue,
 
     if (entry->queue != queue || entry->consumer != consumer
         || entry->sequence == 0 || entry->sequence > w->sh->sequence
-        || entry->bytes == 0 || entry->bytes % ZONE_GRAIN)
+        || entry->bytes == 0 || entry->bytes % ZONE_GRAIN
+        || entry->batch_bytes == 0 || entry->batch_bytes % ZONE_GRAIN)
     {
         return zone_fail(w, "entry at %u is damaged", offset);
     }
 
-    zone_bytes += entry->bytes;
-
     if (!zone_check_batch(w, entry->batch, NULL, 0)) {
         return 0;
     }
+
+    /* a batch counts once */
+
+    held = &w->held[zone_index(w, entry->batch)];
+
+    if ((*held & NGX_STOMP_HELD_ENTRIES) == 0) {
+        zone_bytes += entry->batch_bytes;
+    }
+
+    *held += NGX_STOMP_HELD_ENTRY;
+    zone_bytes += ngx_stomp_arena_size(sizeof(ngx_stomp_entry_sh_t));
 
     if (!zone_inside(w, entry->message)
         || w->marks[zone_index(w, entry->message)] != ZONE_MESSAGE)
