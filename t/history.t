@@ -225,7 +225,7 @@ for (['replay', 'many', 'The "replay" header must be a number of messages or'
 $c->disconnect;
 
 $t->write_conf(<<'CONF');
-stomp_broker chat { zone 4m; topic /topic/; history /topic/ 10 1s; }
+stomp_broker chat { zone 4m; topic /topic/; history /topic/ 10 5s; }
 
 server {
     listen 127.0.0.1:%%PORT%%;
