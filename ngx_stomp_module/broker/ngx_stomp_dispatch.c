@@ -31,6 +31,8 @@ static void ngx_stomp_dispatch_back_locked(ngx_stomp_broker_t *b,
     uint32_t entry, ngx_uint_t counted);
 static ngx_int_t ngx_stomp_dispatch_dead_locked(ngx_stomp_broker_t *b,
     ngx_stomp_queue_sh_t *queue, uint32_t entry, ngx_stomp_queue_conf_t *qcf);
+static void ngx_stomp_dispatch_untake(ngx_stomp_broker_t *b,
+    uint32_t consumer, ngx_uint_t counted);
 static void ngx_stomp_settle_locked(ngx_stomp_broker_t *b,
     ngx_stomp_settle_t *item);
 
@@ -446,19 +448,23 @@ void
 ngx_stomp_dispatch_hand(ngx_stomp_broker_t *b)
 {
     ngx_uint_t            i;
-    ngx_stomp_taken_t    *taken;
+    ngx_stomp_taken_t     taken;
     ngx_stomp_message_t   m;
 
     b->handing = 1;
 
     for (i = 0; i < b->ntaken; i++) {
-        taken = &b->taken[i];
+        taken = b->taken[i];
+
+        /* from now on it is delivered */
+
+        b->taken[i].entry = 0;
 
         /* its consumer may have been removed meanwhile */
 
-        if (taken->entry) {
-            (void) ngx_stomp_message_open(&b->zone, taken->message, &m);
-            b->consume(b->data, taken, &m);
+        if (taken.entry) {
+            (void) ngx_stomp_message_open(&b->zone, taken.message, &m);
+            b->consume(b->data, &taken, &m);
         }
     }
 
@@ -555,17 +561,14 @@ void
 ngx_stomp_broker_consumer_remove(ngx_stomp_broker_t *b, uint32_t consumer,
     ngx_uint_t counted)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  i;
+    ngx_int_t  rc;
 
     if (b->slot == NGX_STOMP_SLOT_NONE) {
         return;
     }
 
-    for (i = 0; i < b->ntaken; i++) {
-        if (b->taken[i].consumer == consumer) {
-            b->taken[i].entry = 0;
-        }
+    if (b->ntaken) {
+        ngx_stomp_dispatch_untake(b, consumer, counted);
     }
 
     do {
@@ -577,6 +580,41 @@ ngx_stomp_broker_consumer_remove(ngx_stomp_broker_t *b, uint32_t consumer,
         ngx_stomp_dispatch_unlock(b);
 
     } while (rc == NGX_AGAIN);
+}
+
+
+/*
+ * What was taken and not handed out is not delivered: it doesn't count.  Where
+ * nothing is to be counted, that is seen to when it is given back.
+ */
+
+static void
+ngx_stomp_dispatch_untake(ngx_stomp_broker_t *b, uint32_t consumer,
+    ngx_uint_t counted)
+{
+    ngx_uint_t             i;
+    ngx_stomp_taken_t     *taken;
+    ngx_stomp_entry_sh_t  *entry;
+
+    ngx_stomp_zone_lock(&b->zone);
+
+    for (i = 0; i < b->ntaken; i++) {
+        taken = &b->taken[i];
+
+        if (taken->entry == 0 || taken->consumer != consumer) {
+            continue;
+        }
+
+        if (counted) {
+            entry = ngx_stomp_zone_ptr(&b->zone, taken->entry);
+            ngx_stomp_set(&b->zone, &entry->deliveries,
+                          entry->deliveries - 1);
+        }
+
+        taken->entry = 0;
+    }
+
+    ngx_stomp_broker_unlock(b);
 }
 
 

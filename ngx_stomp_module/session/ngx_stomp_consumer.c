@@ -299,6 +299,7 @@ ngx_stomp_consumer_deliver(void *data, ngx_stomp_taken_t *taken,
     uint64_t                number;
     ngx_stomp_hub_t        *hub;
     ngx_stomp_session_t    *s;
+    ngx_stomp_settle_t      back;
     ngx_stomp_encoded_t     e;
     ngx_stomp_consumer_t   *c;
     ngx_stomp_unsettled_t  *item;
@@ -312,9 +313,13 @@ ngx_stomp_consumer_deliver(void *data, ngx_stomp_taken_t *taken,
     number = (c->mode == NGX_STOMP_ACK_AUTO) ? (uint64_t) -1
                                              : s->consumers->number + 1;
 
-    /* nobody is there to get it: others may have it at once */
+    /* nobody is there to get it: others may have it at once, uncounted */
 
     if (s->finished || s->dead) {
+        back.entry = taken->entry;
+        back.how = NGX_STOMP_SETTLE_RETURN;
+
+        ngx_stomp_broker_settle(hub->broker, &back, 1);
         ngx_stomp_consumer_cleanup(s);
         return;
     }
