@@ -84,10 +84,13 @@ ngx_stomp_consumer_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
         return NGX_ERROR;
     }
 
-    /* what is sent, or to be settled, may wait for a slow client as well */
+    /*
+     * What is sent, or to be settled, may wait for a slow client as well, with
+     * the last message that may exceed it.
+     */
 
     credit = prefetch;
-    window = s->max_output;
+    window = s->max_output / 2 + 1;
 
     if (mode == NGX_STOMP_ACK_AUTO) {
         credit = NGX_STOMP_AUTO_CREDIT;
