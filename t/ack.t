@@ -26,6 +26,13 @@ server {
     location / { stomp_pass chat; stomp_max_prefetch 100; }
     location = /stomp_status { stomp_status chat; }
 }
+
+server {
+    listen 127.0.0.1:%%PORT2%% sndbuf=8k;
+
+    location / { stomp_pass chat; stomp_max_output 64k; }
+    location /none { stomp_pass chat; stomp_max_output 0; }
+}
 CONF
 
 my $used = $t->status->{zone}{used};
@@ -146,6 +153,80 @@ for my $version (qw(1.0 1.1 1.2)) {
     like($t->error_log, qr/1 messages of stomp_broker "chat" reached/,
          'and logged');
     $_->close for $c, $d, $dead;
+}
+
+# what a session that is closing was given, but not sent, isn't counted
+
+{
+    my $before = $t->status->{dead_lettered};
+    my $c = client('1.2', '/queue/drop/b', 'client', 10);
+    $c->command('BOGUS', []);
+    $c->expect_error('unknown command');
+    put('/queue/drop/b', 1 .. 5);
+
+    my $d = client('1.2', '/queue/drop/b', 'client', 10);
+    my @m = $d->collect(5);
+    is(bodies(@m), '1 2 3 4 5', 'for another one, although none may be twice');
+    $d->ack($m[-1], receipt => 1);
+    is($t->status->{dead_lettered}, $before, 'none is dropped');
+    $_->close for $c, $d;
+}
+
+# who reads slowly gets no more than may wait for it
+
+for ([ '/', 40_000 ], [ '/', 1_000 ], [ '/none', 1_000 ]) {
+    my ($path, $size) = @$_;
+    my $c = $t->stomp(path => $path, port => $t->port(2), rcvbuf => 4096);
+    my $n = $size > 1000 ? 5 : 200;
+    my $got = 0;
+
+    $p->send('/queue/slow', "$_ " . 'x' x $size, receipt => $_ == $n)
+        for 1 .. $n;
+    $c->subscribe('/queue/slow', id => 's', ack => 'client-individual');
+
+    while ($got < $n && defined(my $m = $c->recv)) {
+        last if $m->{command} ne 'MESSAGE' || $m->{headers}{redelivered};
+        $got++;
+        $c->ack($m);
+    }
+
+    is($got, $n, "$path: a slow one gets $n messages of $size octets");
+    $c->command(ACK => [ id => $got, receipt => 'end' ]);
+    $c->expect(RECEIPT => 'receipt-id' => 'end');
+    $c->close;
+}
+
+# in a transaction as without: an empty name is one, too
+
+{
+    my $c = client('1.1', '/queue/n', 'client-individual', 1);
+    put('/queue/n', 1);
+    my $m = $c->expect(MESSAGE => -body => 1);
+    my @ack = ('message-id' => $m->{headers}{'message-id'}, receipt => 1);
+
+    $c->begin('t');
+    $c->command(ACK => [ @ack, transaction => 't', subscription => '' ]);
+    $c->expect(RECEIPT => 'receipt-id' => 1);
+    $c->commit('t', receipt => 1);
+    wait_status(unacknowledged => 1);
+    $c->command(ACK => [ @ack, subscription => 's' ]);
+    $c->expect(RECEIPT => 'receipt-id' => 1);
+    wait_status(unacknowledged => 0);
+    $c->close;
+}
+
+# 1.0 finds a message by its number also where older ones come behind it
+
+{
+    my $c = client('1.0', '/queue/n', 'client-individual', 100);
+    put('/queue/n', 1 .. 9);
+    my @m = $c->collect(9);
+    $c->nack($_, receipt => 1) for @m[ 7, 2, 4 ];
+    my @again = $c->collect(3);
+    is(bodies(@again), '8 3 5', 'three come again');
+    $c->ack($_, receipt => 1) for @again[ 1, 0, 2 ], @m[ 8, 0, 6, 1, 3, 5 ];
+    wait_status(unacknowledged => 0, queued => 0);
+    $c->close;
 }
 
 # what is refused

@@ -144,7 +144,7 @@ ngx_stomp_ack_held(ngx_stomp_session_t *s, ngx_stomp_held_ack_t *ack)
     ngx_str_t            *subscription;
     ngx_stomp_ack_ref_t   ref;
 
-    subscription = ack->subscription.len ? &ack->subscription : NULL;
+    subscription = ack->subscription.data ? &ack->subscription : NULL;
 
     rc = (s->version == NGX_STOMP_V12)
          ? ngx_stomp_ack_by_id(s, &ack->id, &ref)
@@ -307,16 +307,35 @@ ngx_stomp_ack_find(ngx_stomp_consumer_t *c, uint64_t number)
 }
 
 
-/* numbers grow, sequences may not: the prefetch bounds the search */
+/* numbers grow, sequences may not: then the prefetch bounds the search */
 
 static ngx_stomp_unsettled_t *
 ngx_stomp_ack_find_sequence(ngx_stomp_consumer_t *c, uint64_t sequence)
 {
-    uint32_t  i;
+    uint32_t  low, high, i;
 
-    for (i = c->first; i < c->last; i++) {
+    low = c->first;
+    high = c->last;
+
+    while (low < high && !c->mixed) {
+        i = low + (high - low) / 2;
+
+        if (c->items[i].sequence < sequence) {
+            low = i + 1;
+
+        } else {
+            high = i;
+        }
+    }
+
+    for (i = low; i < c->last; i++) {
+
         if (c->items[i].sequence == sequence && c->items[i].entry) {
             return &c->items[i];
+        }
+
+        if (!c->mixed) {
+            break;
         }
     }
 

@@ -423,6 +423,13 @@ ngx_stomp_consumer_push(ngx_stomp_consumer_t *c, uint32_t entry,
         }
     }
 
+    if (c->first == c->last) {
+        c->mixed = 0;
+
+    } else if (c->items[c->last - 1].sequence >= sequence) {
+        c->mixed = 1;
+    }
+
     item = &c->items[c->last++];
 
     item->number = number;

@@ -46,6 +46,7 @@ struct ngx_stomp_consumer_s {
     uint32_t                 first;
     uint32_t                 last;          /* behind the last one */
     uint32_t                 size;
+    uint32_t                 mixed;         /* 1: not by sequence as well */
     uint32_t                 consumer;      /* in the zone */
     uint32_t                 tag;           /* index in the hub's */
     ngx_stomp_ack_e          mode;

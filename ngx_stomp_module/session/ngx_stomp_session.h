@@ -287,11 +287,11 @@ struct ngx_stomp_sub_s {
 #define NGX_STOMP_SUB_FLOW      0xfffffffe
 
 
-/* an acknowledgement in a transaction; the strings may be empty */
+/* an acknowledgement in a transaction */
 
 typedef struct ngx_stomp_held_ack_s {
     ngx_str_t                   id;             /* before 1.2 message-id */
-    ngx_str_t                   subscription;
+    ngx_str_t                   subscription;   /* data is NULL: none */
     ngx_uint_t                  nack;
 } ngx_stomp_held_ack_t;
 

@@ -327,7 +327,8 @@ ngx_stomp_transaction_hold_ack(ngx_stomp_session_t *s,
         ngx_memcpy(held->data, id->data, id_len);
     }
 
-    held->ack.subscription.data = held->data + id_len;
+    held->ack.subscription.data = (subscription != NULL)
+                                  ? held->data + id_len : NULL;
     held->ack.subscription.len = len;
 
     if (len) {
