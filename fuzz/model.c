@@ -16,9 +16,11 @@ ngx_int_t __wrap_ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
 ngx_int_t __real_ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *p, ngx_uint_t n);
 ngx_int_t __wrap_ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s,
-    ngx_str_t *name, ngx_str_t *id, ngx_stomp_wanted_t *wanted);
+    ngx_str_t *name, ngx_str_t *id, ngx_stomp_ack_e mode, uint32_t prefetch,
+    ngx_stomp_wanted_t *wanted);
 ngx_int_t __real_ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s,
-    ngx_str_t *name, ngx_str_t *id, ngx_stomp_wanted_t *wanted);
+    ngx_str_t *name, ngx_str_t *id, ngx_stomp_ack_e mode, uint32_t prefetch,
+    ngx_stomp_wanted_t *wanted);
 void __wrap_ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s,
     ngx_stomp_sub_t *sub);
 void __real_ngx_stomp_fanout_unsubscribe(ngx_stomp_session_t *s,
@@ -129,13 +131,15 @@ __wrap_ngx_stomp_broker_publish(ngx_stomp_broker_t *b,
 
 ngx_int_t
 __wrap_ngx_stomp_fanout_subscribe(ngx_stomp_session_t *s, ngx_str_t *name,
-    ngx_str_t *id, ngx_stomp_wanted_t *wanted)
+    ngx_str_t *id, ngx_stomp_ack_e mode, uint32_t prefetch,
+    ngx_stomp_wanted_t *wanted)
 {
     ngx_int_t              rc;
     ngx_str_t              none;
     model_subscription_t  *sub;
 
-    rc = __real_ngx_stomp_fanout_subscribe(s, name, id, wanted);
+    rc = __real_ngx_stomp_fanout_subscribe(s, name, id, mode, prefetch,
+                                           wanted);
 
     if (rc != NGX_OK) {
         return rc;
