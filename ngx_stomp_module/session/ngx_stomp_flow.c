@@ -27,6 +27,7 @@ struct ngx_stomp_waiting_s {
     uint64_t                sequence;
     uint64_t                expires;        /* as that of the message */
     size_t                  len;
+    ngx_uint_t              marks;
     u_char                  data[1];
 };
 
@@ -45,7 +46,8 @@ struct ngx_stomp_flow_s {
 static ngx_int_t ngx_stomp_flow_encode(ngx_stomp_consumer_t *c,
     ngx_stomp_message_t *m, ngx_uint_t marks, ngx_stomp_encoded_t *e);
 static ngx_int_t ngx_stomp_flow_wait(ngx_stomp_consumer_t *c,
-    ngx_stomp_message_t *m, uint64_t number, ngx_stomp_encoded_t *e);
+    ngx_stomp_message_t *m, uint64_t number, ngx_uint_t marks,
+    ngx_stomp_encoded_t *e);
 static ngx_uint_t ngx_stomp_flow_full(ngx_stomp_session_t *s, size_t len);
 static ngx_int_t ngx_stomp_flow_next(ngx_stomp_consumer_t *c);
 static void ngx_stomp_flow_drop(ngx_stomp_consumer_t *c);
@@ -191,11 +193,13 @@ ngx_stomp_flow_send(ngx_stomp_sub_t *sub, ngx_stomp_message_t *m,
     rc = NGX_OK;
 
     if (flow->credit == 0) {
-        rc = ngx_stomp_flow_wait(c, m, number, &e);
+        rc = ngx_stomp_flow_wait(c, m, number, marks, &e);
 
     } else if (s->drops && ngx_stomp_slow_drop(s, ngx_stomp_encoded_len(&e))) {
 
         /* it costs no credit: there will be no ACK for it */
+
+        rc = NGX_DECLINED;
 
     } else if (ngx_stomp_consumer_push(c, 1, m->sequence, number) == NGX_OK) {
         ngx_stomp_output_range(s, e.segment, e.start, e.end);
@@ -258,7 +262,7 @@ ngx_stomp_flow_encode(ngx_stomp_consumer_t *c, ngx_stomp_message_t *m,
 
 static ngx_int_t
 ngx_stomp_flow_wait(ngx_stomp_consumer_t *c, ngx_stomp_message_t *m,
-    uint64_t number, ngx_stomp_encoded_t *e)
+    uint64_t number, ngx_uint_t marks, ngx_stomp_encoded_t *e)
 {
     size_t                len;
     ngx_uint_t            level;
@@ -275,7 +279,7 @@ ngx_stomp_flow_wait(ngx_stomp_consumer_t *c, ngx_stomp_message_t *m,
         if (s->drops) {
             s->hub->broker->dropped_messages++;
             ngx_stomp_slow_tell(s);
-            return NGX_OK;
+            return NGX_DECLINED;
         }
 
         s->hub->broker->dropped++;
@@ -289,7 +293,7 @@ ngx_stomp_flow_wait(ngx_stomp_consumer_t *c, ngx_stomp_message_t *m,
 
         ngx_stomp_session_finish(s, NGX_STOMP_WS_TRY_LATER,
                                  "too many messages to acknowledge");
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     w = ngx_alloc(offsetof(ngx_stomp_waiting_t, data) + len, s->hub->log);
@@ -302,6 +306,7 @@ ngx_stomp_flow_wait(ngx_stomp_consumer_t *c, ngx_stomp_message_t *m,
     w->sequence = m->sequence;
     w->expires = m->expires;
     w->len = len;
+    w->marks = marks;
     ngx_memcpy(w->data, &e->segment->data[e->start], len);
 
     *flow->last = w;
@@ -313,7 +318,10 @@ ngx_stomp_flow_wait(ngx_stomp_consumer_t *c, ngx_stomp_message_t *m,
 }
 
 
-/* as with other output, one message alone is never too much */
+/*
+ * What waits will be output, and is to have room there.  As with other output,
+ * one message alone is never too much.
+ */
 
 static ngx_uint_t
 ngx_stomp_flow_full(ngx_stomp_session_t *s, size_t len)
@@ -321,7 +329,7 @@ ngx_stomp_flow_full(ngx_stomp_session_t *s, size_t len)
     size_t  max, waiting;
 
     max = s->conf->max_output;
-    waiting = s->consumers->waiting;
+    waiting = s->consumers->waiting + s->pending;
 
     return waiting && len > max - ngx_min(waiting, max);
 }
@@ -372,6 +380,8 @@ ngx_stomp_flow_next(ngx_stomp_consumer_t *c)
     if (ngx_stomp_expired(s->hub, w->expires)
         || (s->drops && ngx_stomp_slow_drop(s, w->len)))
     {
+        flow->gap |= ((w->marks & NGX_STOMP_MARK_GAP) != 0);
+
         ngx_stomp_flow_drop(c);
         return NGX_OK;
     }
@@ -418,6 +428,7 @@ void
 ngx_stomp_flow_deliver(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
     ngx_stomp_message_t *m)
 {
+    ngx_int_t             rc;
     ngx_stomp_sub_t      *sub;
     ngx_stomp_flow_t     *flow;
     ngx_stomp_session_t  *s;
@@ -431,16 +442,17 @@ ngx_stomp_flow_deliver(ngx_stomp_hub_t *hub, ngx_stomp_local_t *local,
             continue;
         }
 
-        if (ngx_stomp_flow_send(sub, m, flow->gap ? NGX_STOMP_MARK_GAP : 0)
-            != NGX_OK)
-        {
+        rc = ngx_stomp_flow_send(sub, m, flow->gap ? NGX_STOMP_MARK_GAP : 0);
+
+        if (rc == NGX_OK) {
+            flow->gap = 0;
+        }
+
+        if (rc == NGX_ERROR) {
             hub->broker->dropped++;
             ngx_stomp_session_finish(s, NGX_STOMP_WS_TRY_LATER,
                                      "no memory for a message");
-            continue;
         }
-
-        flow->gap = 0;
     }
 }
 

@@ -38,8 +38,9 @@ void ngx_stomp_flow_free(ngx_stomp_sub_t *sub);
 void ngx_stomp_flow_join(ngx_stomp_sub_t *sub, uint64_t from, ngx_uint_t gap);
 
 /*
- * Sends a message, with NGX_STOMP_MARK_*, or lets it wait.  NGX_OK: it is on
- * its way, or was dropped, or the session is finished;  NGX_ERROR: no memory.
+ * Sends a message, with NGX_STOMP_MARK_*, or lets it wait.  NGX_OK;
+ * NGX_DECLINED: it was dropped, or the session is finished;  NGX_ERROR: no
+ * memory.
  */
 ngx_int_t ngx_stomp_flow_send(ngx_stomp_sub_t *sub, ngx_stomp_message_t *m,
     ngx_uint_t marks);

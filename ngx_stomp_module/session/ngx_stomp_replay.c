@@ -315,12 +315,13 @@ ngx_stomp_replay_send(ngx_stomp_feed_t *feed, ngx_stomp_message_t *m)
 
     if (feed->sub->consumer != NULL) {
 
-        if (ngx_stomp_flow_send(feed->sub, m, marks) != NGX_OK) {
-            return NGX_ERROR;
+        rc = ngx_stomp_flow_send(feed->sub, m, marks);
+
+        if (rc == NGX_OK) {
+            feed->gap = 0;
         }
 
-        feed->gap = 0;
-        return NGX_OK;
+        return (rc == NGX_ERROR) ? NGX_ERROR : NGX_OK;
     }
 
     if (marks) {
