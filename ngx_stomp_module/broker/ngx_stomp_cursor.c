@@ -214,7 +214,9 @@ ngx_stomp_replay_section_locked(ngx_stomp_zone_t *zone,
     if (r->started) {
         extra = ngx_stomp_message_extra(zone, cursor->messages[cursor->n - 1]);
 
-        if (extra->state & NGX_STOMP_KEPT_HISTORY) {
+        /* behind what is retained the history may be older than asked for */
+
+        if (r->count && (extra->state & NGX_STOMP_KEPT_HISTORY)) {
             former = cursor->n;
             next = extra->next;
             goto take;

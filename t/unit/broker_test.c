@@ -487,6 +487,60 @@ broker_message_id_test(void **state)
 }
 
 
+/* a new subscriber gets what is retained, and nothing older than itself */
+
+static void
+broker_retained_test(void **state)
+{
+    ngx_uint_t                       i;
+    ngx_stomp_replay_t               r;
+    ngx_stomp_message_t              m;
+    ngx_stomp_publication_t          p;
+    static ngx_stomp_history_rule_t  rule;
+
+    rule.prefix = fixture_str("/a");
+    rule.length = 100;
+    rule.age = 60000;
+
+    broker.conf.histories.elts = &rule;
+    broker.conf.histories.nelts = 1;
+    broker.conf.history_size = BROKER_ZONE;
+    broker.conf.max_retained = 10;
+
+    p = fixture_publication("/a", broker_body, 10);
+    p.retain = 1;
+
+    assert_int_equal(ngx_stomp_broker_publish(&broker_b[0], &p, 1), NGX_OK);
+
+    for (i = 0; i < 5; i++) {
+        assert_int_equal(broker_publish(0, "/a", 10), NGX_OK);
+    }
+
+    memset(&r, 0, sizeof(ngx_stomp_replay_t));
+    r.interest = broker_subscribe(1, "/a", NULL);
+
+    assert_int_equal(ngx_stomp_broker_replay(&broker_b[1], &r), NGX_OK);
+    assert_int_equal(r.n, 1);
+    assert_true(r.retained && r.live);
+
+    /* its session has no room, and a message is published meanwhile */
+
+    assert_int_equal(broker_publish(0, "/a", 10), NGX_OK);
+
+    assert_int_equal(ngx_stomp_broker_replay(&broker_b[1], &r), NGX_OK);
+    assert_int_equal(r.n, 1);
+    assert_true(!r.retained && !r.gap && r.live);
+
+    (void) ngx_stomp_message_open(&broker.zone, r.messages[0], &m);
+    assert_int_equal(m.sequence, 7);
+
+    ngx_stomp_broker_replay_end(&broker_b[1], &r);
+    fixture_check(&broker);
+
+    broker.conf.histories.nelts = 0;
+}
+
+
 static int
 broker_group_setup(void **state)
 {
@@ -515,6 +569,7 @@ main(void)
         cmocka_unit_test_setup(broker_republish_test, broker_setup),
         cmocka_unit_test_setup(broker_wake_test, broker_setup),
         cmocka_unit_test_setup(broker_message_id_test, broker_setup),
+        cmocka_unit_test_setup(broker_retained_test, broker_setup),
     };
 
     return cmocka_run_group_tests_name("broker", tests, broker_group_setup,
