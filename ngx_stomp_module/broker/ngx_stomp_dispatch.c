@@ -11,11 +11,16 @@
 #include <ngx_stomp_dispatch.h>
 
 
-/* oldest messages that one publication drops */
-#define NGX_STOMP_DROP_MAX  8
+/* oldest messages that one section drops for a publication, such sections */
+#define NGX_STOMP_DROP_MAX      8
+#define NGX_STOMP_DROP_SECTIONS 1024
 
 /* what all queues may take of the pages, in quarters */
 #define NGX_STOMP_QUEUES_SHARE  3
+
+#define ngx_stomp_dispatch_limit(zone)                                        \
+    ((uint64_t) (zone)->sh->arena.pages * NGX_STOMP_PAGE_SIZE                 \
+     / 4 * NGX_STOMP_QUEUES_SHARE)
 
 
 static ngx_uint_t ngx_stomp_dispatch_queue_locked(ngx_stomp_broker_t *b,
@@ -25,6 +30,8 @@ static void ngx_stomp_dispatch_wake_locked(ngx_stomp_broker_t *b,
 static ngx_int_t ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
     ngx_stomp_queue_sh_t *queue, ngx_stomp_queue_conf_t *qcf, size_t bytes,
     size_t added);
+static ngx_uint_t ngx_stomp_dispatch_drop_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, uint64_t bytes);
 static ngx_stomp_queue_conf_t *ngx_stomp_dispatch_conf_locked(
     ngx_stomp_broker_t *b, ngx_stomp_queue_sh_t *queue);
 static void ngx_stomp_dispatch_back_locked(ngx_stomp_broker_t *b,
@@ -159,6 +166,7 @@ ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
     uint32_t batch_bytes)
 {
     size_t                 bytes, added;
+    ngx_int_t              rc;
     ngx_stomp_zone_t      *zone;
     ngx_stomp_dest_sh_t   *dest;
     ngx_stomp_queue_sh_t  *queue;
@@ -176,15 +184,15 @@ ngx_stomp_dispatch_push_locked(ngx_stomp_broker_t *b,
 
     p->subscribers = dest->subscribers;
 
-    if (ngx_stomp_dispatch_room_locked(b, queue, p->queue, bytes, added)
-        != NGX_OK)
-    {
-        p->full = 1;
-        return NGX_BUSY;
-    }
+    rc = ngx_stomp_dispatch_room_locked(b, queue, p->queue, bytes, added);
 
     if (ngx_stomp_notes_low(zone)) {
         return NGX_ABORT;
+    }
+
+    if (rc != NGX_OK) {
+        p->full = 1;
+        return NGX_BUSY;
     }
 
     if (ngx_stomp_queue_push_locked(zone, queue, message, batch,
@@ -262,8 +270,7 @@ ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
 
     zone = &b->zone;
 
-    limit = (uint64_t) zone->sh->arena.pages * NGX_STOMP_PAGE_SIZE
-            / 4 * NGX_STOMP_QUEUES_SHARE;
+    limit = ngx_stomp_dispatch_limit(zone);
 
     for (n = 0; /* void */ ; n++) {
 
@@ -297,6 +304,92 @@ ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
             b->noverflowed++;
         }
     }
+}
+
+
+ngx_uint_t
+ngx_stomp_dispatch_drop(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
+    ngx_uint_t n)
+{
+    uint64_t                  bytes;
+    ngx_uint_t                i, dropped, total;
+    ngx_stomp_publication_t  *last;
+
+    last = &p[n - 1];
+    bytes = 0;
+
+    for (i = 0; i < n; i++) {
+        if (p[i].hash == last->hash
+            && p[i].destination.len == last->destination.len
+            && ngx_memcmp(p[i].destination.data, last->destination.data,
+                          last->destination.len)
+               == 0)
+        {
+            bytes += ngx_stomp_queue_octets(&p[i]);
+        }
+    }
+
+    total = 0;
+
+    for (i = 0; i < NGX_STOMP_DROP_SECTIONS; i++) {
+
+        ngx_stomp_zone_lock(&b->zone);
+
+        dropped = ngx_stomp_dispatch_drop_locked(b, last, bytes);
+
+        ngx_stomp_dispatch_unlock(b);
+
+        if (dropped == 0) {
+            break;
+        }
+
+        total += dropped;
+    }
+
+    return total;
+}
+
+
+/* a slice; returns the number of messages */
+
+static ngx_uint_t
+ngx_stomp_dispatch_drop_locked(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, uint64_t bytes)
+{
+    uint32_t               waiting;
+    ngx_uint_t             dropped;
+    ngx_stomp_zone_t      *zone;
+    ngx_stomp_dest_sh_t   *dest;
+    ngx_stomp_queue_sh_t  *queue;
+
+    zone = &b->zone;
+
+    dest = ngx_stomp_dest_find_locked(zone, &p->destination, p->hash,
+                                      NGX_STOMP_KIND_QUEUE);
+    if (dest == NULL) {
+        return 0;
+    }
+
+    queue = ngx_stomp_zone_ptr(zone, dest->interests);
+
+    /* nothing is dropped for what has no room in the end */
+
+    if ((p->queue->max_bytes && bytes > p->queue->max_bytes)
+        || zone->sh->queues.bytes - queue->bytes + bytes
+           > ngx_stomp_dispatch_limit(zone))
+    {
+        return 0;
+    }
+
+    waiting = queue->waiting;
+
+    (void) ngx_stomp_dispatch_room_locked(b, queue, p->queue, (size_t) bytes);
+
+    dropped = waiting - queue->waiting;
+
+    ngx_stomp_queue_unref_locked(zone, queue);
+
+    return dropped;
 }
 
 

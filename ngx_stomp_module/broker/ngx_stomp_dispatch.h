@@ -51,6 +51,16 @@ ngx_int_t ngx_stomp_dispatch_publish(ngx_stomp_broker_t *b,
     ngx_stomp_publication_t *p);
 
 /*
+ * Drops what has expired of the queue of the last of n publications, or what
+ * is oldest if that is configured, where one section was too short to make
+ * room for those of them that are for it.  Takes the lock, as often as needed.
+ * Returns how many messages it has dropped: with none there is nothing to try
+ * again.
+ */
+ngx_uint_t ngx_stomp_dispatch_drop(ngx_stomp_broker_t *b,
+    ngx_stomp_publication_t *p, ngx_uint_t n);
+
+/*
  * Moves what is fresh of this worker's consumers to b->taken, which is empty,
  * and counts it as delivered.  The lock is held.
  */

@@ -115,13 +115,19 @@ ngx_stomp_broker_publish(ngx_stomp_broker_t *b, ngx_stomp_publication_t *p,
             return rc;
         }
 
-        for (i = 0; i < n; i++) {
-            if (p[i].over || p[i].full) {
-                return rc;
-            }
+        for (i = 0; i < n && !p[i].over && !p[i].full; i++) { /* void */ }
+
+        if (i == n) {
+            evicted = ngx_stomp_broker_reclaim(b);
+            continue;
         }
 
-        evicted = ngx_stomp_broker_reclaim(b);
+        if (p[i].over || ngx_stomp_dispatch_drop(b, p, i + 1) == 0) {
+            return rc;
+        }
+
+        p[i].full = 0;
+        evicted = 1;
     }
 
     return rc;

@@ -61,11 +61,14 @@ queue_test_order(void **state)
 static void
 queue_test_fair(void **state)
 {
+    ngx_str_t   name;
     ngx_uint_t  i;
 
     queue_begin();
+    name = fixture_str("/q/a");
 
     for (i = 0; i < 3; i++) {
+        assert_int_equal(ngx_stomp_broker_subscribers(&queue_b[3], &name), i);
         queue_subscribe(i, i, "/q/a", 20, 1000000);
     }
 
@@ -220,6 +223,70 @@ queue_test_limits(void **state)
     assert_true(queue.zone.sh->queues.bytes
                 <= queue.zone.sh->arena.pages * 4096 / 4 * 3);
     assert_true(queue.zone.sh->arena.nfree > queue.zone.sh->arena.pages / 8);
+    fixture_check(&queue);
+}
+
+
+/* room for one message may take many others, more than a section drops */
+
+static void
+queue_test_drop(void **state)
+{
+    ngx_uint_t               i;
+    ngx_stomp_publication_t  p[NGX_STOMP_BATCH_MAX];
+
+    queue_begin();
+
+    queue.queues[2].max_length = 0;
+    queue.queues[2].max_bytes = 20000;
+
+    for (i = 0; i < 200; i++) {
+        assert_int_equal(queue_publish(0, "/drop/a", 10), NGX_OK);
+    }
+
+    assert_int_equal(queue_publish(0, "/drop/a", 8000), NGX_OK);
+    assert_true(queue.zone.sh->counters.overflowed > 8);
+    fixture_check(&queue);
+
+    /* what has no room in the end drops nothing */
+
+    i = queue.zone.sh->queues.waiting;
+    assert_int_equal(queue_publish(0, "/drop/a", 30000), NGX_BUSY);
+    assert_int_equal(queue.zone.sh->queues.waiting, i);
+
+    /* a reload may leave more than there may be */
+
+    queue.queues[2].max_length = 2;
+    assert_int_equal(queue_publish(0, "/drop/a", 10), NGX_OK);
+    assert_int_equal(queue.zone.sh->queues.waiting, 2);
+
+    /* also for a batch, each of whose messages is small */
+
+    queue.queues[2].max_length = 0;
+    queue.queues[2].max_bytes = 100000;
+
+    for (i = 0; i < 400; i++) {
+        assert_int_equal(queue_publish(0, "/drop/a", 10), NGX_OK);
+    }
+
+    for (i = 0; i < NGX_STOMP_BATCH_MAX; i++) {
+        p[i] = fixture_publication("/drop/a", queue_body, 4000);
+    }
+
+    assert_int_equal(ngx_stomp_broker_publish(&queue_b[0], p, 15), NGX_OK);
+
+    /* that a section is too long is another answer than that it is full */
+
+    queue.queues[2].max_length = 3;
+    queue.queues[2].max_bytes = 0;
+
+    for (i = 0; i < NGX_STOMP_BATCH_MAX; i++) {
+        p[i] = fixture_publication("/drop/c", queue_body, 10);
+    }
+
+    assert_int_equal(ngx_stomp_broker_publish(&queue_b[0], p, 3), NGX_OK);
+    assert_int_equal(ngx_stomp_broker_publish(&queue_b[0], p, 180),
+                     NGX_ABORT);
     fixture_check(&queue);
 }
 
@@ -718,6 +785,7 @@ main(void)
         cmocka_unit_test(queue_test_window),
         cmocka_unit_test(queue_test_nack),
         cmocka_unit_test(queue_test_limits),
+        cmocka_unit_test(queue_test_drop),
         cmocka_unit_test(queue_test_batch),
         cmocka_unit_test(queue_test_reap),
         cmocka_unit_test(queue_test_random),
