@@ -133,6 +133,22 @@ $_->unsubscribe('b') for @c;
        'the newest are there');
     $c[0]->unsubscribe('d');
 
+    # what a consumer may have doesn't wait, also what comes as a batch
+
+    $c[0]->subscribe("/queue/$_", id => $_) for qw(short/c drop/c);
+    wait_status(subscriptions => 2);
+    $res = $t->request(POST => '/push/', headers => [ 'Content-Type' =>
+        'application/vnd.stomp.batch+json' ], body => '[' . join(',', map {
+            sprintf '{"destination":"/queue/%s/c","body":"%s"}',
+                    $_ % 2 ? 'short' : 'drop', $_ } 1 .. 20) . ']');
+    is($res->status, 200, 'a batch for idle consumers: is not too much');
+    is($t->status->{overflowed}, 5, '... and nothing of it is dropped');
+    is(join(' ', sort { $a <=> $b } map { $_->{body} } $c[0]->collect(20)),
+       join(' ', 1 .. 20), '... all of it comes');
+    is($t->request(GET => '/push/queue/short/c')->json->{subscribers}, 1,
+       'GET: one consumer');
+    $c[0]->unsubscribe($_) for qw(short/c drop/c);
+
     my $n = 0;
     $n++ while $n < 100
         && $t->request(POST => '/push/queue/small/a', body => 'x' x 1000)

@@ -11,7 +11,7 @@
 #include <ngx_stomp_dispatch.h>
 
 
-/* oldest messages that one section drops for a publication, such sections */
+/* messages that go for a publication in one section, and such sections */
 #define NGX_STOMP_DROP_MAX      8
 #define NGX_STOMP_DROP_SECTIONS 1024
 
@@ -285,6 +285,13 @@ ngx_stomp_dispatch_room_locked(ngx_stomp_broker_t *b,
             || ngx_stomp_notes_low(zone))
         {
             return NGX_BUSY;
+        }
+
+        /* what a consumer may have, also of this batch, doesn't wait */
+
+        if (queue->ready) {
+            (void) ngx_stomp_dispatch_queue_locked(b, queue, 1);
+            continue;
         }
 
         entry = ngx_stomp_zone_ptr(zone, queue->returned ? queue->returned

@@ -394,7 +394,6 @@ ngx_stomp_publish_push_locked(ngx_stomp_broker_t *b,
 
     zone = &b->zone;
     limit = (uint32_t) b->conf->inbox_size;
-    b->nwake = 0;
 
     for (i = 0; i < audience->n; i++) {
 
