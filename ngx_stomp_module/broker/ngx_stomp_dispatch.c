@@ -390,7 +390,8 @@ ngx_stomp_dispatch_drop_locked(ngx_stomp_broker_t *b,
 
     waiting = queue->waiting;
 
-    (void) ngx_stomp_dispatch_room_locked(b, queue, p->queue, (size_t) bytes);
+    (void) ngx_stomp_dispatch_room_locked(b, queue, p->queue, (size_t) bytes,
+                                          (size_t) bytes);
 
     dropped = waiting - queue->waiting;
 
