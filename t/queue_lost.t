@@ -26,7 +26,7 @@ server {
     location / { stomp_pass chat; }
     location = /beats { stomp_pass chat; stomp_heartbeat 1s;
                         stomp_heartbeat_tolerance 2; }
-    location = /slow { stomp_pass chat; stomp_max_output 20m;
+    location = /slow { stomp_pass chat; stomp_max_output 40m;
                        stomp_output_timeout 1s; }
     location = /stomp_status { stomp_status chat; }
     location /push/ { stomp_push chat; }

@@ -382,6 +382,17 @@ crash_prepare_small(void)
 }
 
 
+/* more has to go than one section drops */
+
+static void
+crash_prepare_small_many(void)
+{
+    crash_prepare_none();
+
+    crash_send(1, "/small/a", 40, 10, 0);
+}
+
+
 static void
 crash_prepare_full(void)
 {
@@ -463,6 +474,13 @@ static void
 crash_run_send_small(void)
 {
     crash_send(0, "/small/a", 1, 3000, 0);
+}
+
+
+static void
+crash_run_send_small_page(void)
+{
+    crash_send(0, "/small/a", 1, 3900, 0);
 }
 
 
@@ -577,6 +595,9 @@ crash_operation_t  crash_queue_operations[] = {
                 0, 0),
     crash_queue("queue, too large", crash_prepare_small, crash_run_send_small,
                 1, 3),
+    { "queue, slices of room", crash_prepare_small_many,
+      crash_run_send_small_page,
+      { .kind = MODEL_UNKNOWN, .come = 1, .gone = 12, .stride = 3 }, NULL },
     crash_queue("queue, expired, for room", crash_prepare_room,
                 crash_run_send_short, 1, 1),
     crash_queue("queue, zone is full", crash_prepare_full,

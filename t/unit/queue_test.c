@@ -3,15 +3,13 @@
  * Copyright (C) ngx_stomp_module contributors
  *
  * Without it: a message of a queue could be lost, go to two consumers, or come
- * out of order, and a worker that is killed could take its messages along.
+ * out of order, and a worker that is gone could take its messages along.
  *
- * Random operations of four workers on queues are watched by a plain model;
- * each operation is killed at each of its stores, too.
+ * Random operations of four workers on queues are watched by a plain model.
  */
 
 
 #include <queue_worker.h>
-#include <signal.h>
 
 
 #define QUEUE_ZONE       (512 * 1024)
@@ -20,7 +18,6 @@
 
 
 static uint64_t    queue_seed;
-static ngx_uint_t  queue_left;
 
 
 static void
@@ -177,6 +174,7 @@ queue_test_nack(void **state)
 static void
 queue_test_limits(void **state)
 {
+    uint64_t                 dropped;
     ngx_uint_t               i;
     ngx_stomp_publication_t  p[10];
 
@@ -215,6 +213,45 @@ queue_test_limits(void **state)
     assert_int_equal(ngx_stomp_broker_publish(&queue_b[0], p, 10), NGX_OK);
     assert_int_equal(queue.zone.sh->queues.waiting, 9);
     fixture_check(&queue);
+
+    /* one for which more have to go than a section drops, and one too many */
+
+    queue.queues[2].max_length = 0;
+    queue.queues[2].max_bytes = 12000;
+
+    for (i = 0; i < 40; i++) {
+        assert_int_equal(queue_publish(0, "/drop/c", 10), NGX_OK);
+    }
+
+    dropped = queue.zone.sh->counters.overflowed;
+
+    assert_int_equal(queue_publish(0, "/drop/c", 20000), NGX_BUSY);
+    assert_int_equal(queue.zone.sh->counters.overflowed, dropped);
+    assert_int_equal(queue_publish(0, "/drop/c", 9000), NGX_OK);
+    assert_true(queue.zone.sh->counters.overflowed > dropped + 8);
+    fixture_check(&queue);
+
+    queue.queues[2].max_length = 3;
+    queue.queues[2].max_bytes = 0;
+
+    /* also of a queue that refuses, if all of them have expired */
+
+    queue.queues[1].max_length = 0;
+    queue.queues[1].max_bytes = 12000;
+
+    for (i = 0; i < 30; i++) {
+        p[0] = fixture_publication("/short/b", queue_body, 10);
+        p[0].expires = 1;
+        assert_int_equal(ngx_stomp_broker_publish(&queue_b[0], p, 1), NGX_OK);
+    }
+
+    assert_int_equal(queue_publish(0, "/short/b", 9000), NGX_OK);
+    assert_true(queue.zone.sh->counters.expired > 8);
+    assert_int_equal(queue_publish(0, "/short/b", 9000), NGX_BUSY);
+    fixture_check(&queue);
+
+    queue.queues[1].max_length = 3;
+    queue.queues[1].max_bytes = 0;
 
     /* three quarters of the zone */
 
@@ -519,220 +556,6 @@ queue_test_random(void **state)
 }
 
 
-static void
-queue_store_hook(void)
-{
-    if (--queue_left == 0) {
-        (void) kill(getpid(), SIGKILL);
-    }
-}
-
-
-static void
-queue_prepare(void)
-{
-    ngx_uint_t  i;
-
-    queue_begin();
-
-    queue_subscribe(0, 0, "/q/a", 4, 1000000);
-    queue_subscribe(1, 1, "/q/a", 4, 1000000);
-    queue_subscribe(2, 1, "/q/a", 4, 1000000);
-
-    for (i = 0; i < 30; i++) {
-        assert_int_equal(queue_publish(2, "/q/a", i * 100), NGX_OK);
-    }
-
-    queue_drain();
-    queue_settle(1, 1, 2, NGX_STOMP_SETTLE_NACK);
-    queue_settle(2, 0, 2, NGX_STOMP_SETTLE_NACK);
-    queue_drain();
-    queue_settle(0, 1, 2, NGX_STOMP_SETTLE_NACK);
-}
-
-
-static void
-queue_run_publish(void)
-{
-    (void) queue_publish(0, "/q/a", 100);
-}
-
-
-static void
-queue_run_publish_new(void)
-{
-    (void) queue_publish(0, "/q/another", 100);
-}
-
-
-static void
-queue_run_batch(void)
-{
-    ngx_uint_t               i;
-    ngx_stomp_publication_t  p[12];
-
-    for (i = 0; i < 12; i++) {
-        p[i] = fixture_publication(i % 3 ? "/q/a" : "/drop/x", queue_body,
-                                   i * 400);
-    }
-
-    assert_int_equal(ngx_stomp_broker_publish(&queue_b[0], p, 12), NGX_OK);
-}
-
-
-static void
-queue_run_ack(void)
-{
-    queue_settle(0, 0, queue_c[0].n, NGX_STOMP_SETTLE_ACK);
-}
-
-
-static void
-queue_run_nack(void)
-{
-    queue_settle(1, 0, queue_c[1].n, NGX_STOMP_SETTLE_NACK);
-}
-
-
-static void
-queue_run_subscribe(void)
-{
-    queue_subscribe(3, 3, "/q/a", 20, 1000000);
-}
-
-
-static void
-queue_run_unsubscribe(void)
-{
-    queue_unsubscribe(1, 1);
-}
-
-
-static void
-queue_run_drain(void)
-{
-    queue_drain();
-}
-
-
-static void
-queue_run_reap(void)
-{
-    queue_reap(1);
-}
-
-
-typedef struct {
-    const char   *name;
-    void        (*run)(void);
-    ngx_uint_t    published;           /* messages, if it is not killed */
-    ngx_uint_t    settled;
-} queue_operation_t;
-
-
-static queue_operation_t  queue_operations[] = {
-    { "publish", queue_run_publish, 1, 0 },
-    { "publish, new", queue_run_publish_new, 1, 0 },
-    { "batch", queue_run_batch, 11, 0 },
-    { "ack", queue_run_ack, 0, 2 },
-    { "nack", queue_run_nack, 0, 0 },
-    { "subscribe", queue_run_subscribe, 0, 0 },
-    { "unsubscribe", queue_run_unsubscribe, 0, 0 },
-    { "drain", queue_run_drain, 0, 0 },
-    { "reap", queue_run_reap, 0, 0 }
-};
-
-
-/* all that is left is sound, whole, and can be had by another worker */
-
-static void
-queue_after(queue_operation_t *op, ngx_uint_t n, ngx_uint_t killed)
-{
-    ngx_uint_t  i, messages, least, most;
-
-    fixture_check(&queue);
-
-    messages = queue.zone.sh->queues.waiting + queue.zone.sh->queues.unsettled;
-
-    most = 30 + op->published;
-    least = 30 - op->settled;
-
-    if (!killed) {
-        least += op->published;
-        most -= op->settled;
-    }
-
-    if (messages < least || messages > most
-        || (op->published && killed && messages != 30 && messages != most))
-    {
-        fail_msg("%s, store %zu: %zu messages", op->name, (size_t) n,
-                 (size_t) messages);
-    }
-
-    /* all workers are gone: the messages stay */
-
-    for (i = 0; i < QUEUE_SLOTS; i++) {
-        queue_reap(i);
-    }
-
-    fixture_check(&queue);
-
-    if (messages != queue.zone.sh->queues.waiting) {
-        fail_msg("%s, store %zu: %zu of %zu messages are back", op->name,
-                 (size_t) n, (size_t) queue.zone.sh->queues.waiting,
-                 (size_t) messages);
-    }
-}
-
-
-static void
-queue_test_kill(void **state)
-{
-    pid_t               pid;
-    ngx_uint_t          i, n, kills, killed;
-    queue_operation_t  *op;
-
-    kills = 0;
-    queue.queues[0].max_deliveries = 0;
-
-    for (i = 0; i < sizeof(queue_operations) / sizeof(queue_operations[0]);
-         i++)
-    {
-        op = &queue_operations[i];
-
-        for (n = 1; /* void */ ; n++) {
-            queue_prepare();
-            fixture_check(&queue);
-
-            pid = fixture_fork();
-
-            if (pid == 0) {
-                queue_left = n;
-                ngx_stomp_store_hook = queue_store_hook;
-                op->run();
-                _exit(0);
-            }
-
-            killed = WIFSIGNALED(fixture_wait(pid));
-
-            queue_after(op, n, killed);
-
-            if (!killed) {
-                break;
-            }
-
-            kills++;
-        }
-
-        print_message("# %s: %zu stores\n", op->name, (size_t) n - 1);
-    }
-
-    queue.queues[0].max_deliveries = 3;
-
-    assert_true(kills > 500);
-}
-
-
 /* a heap as large as it may get, from many returned messages at once */
 
 static void
@@ -789,8 +612,7 @@ main(void)
         cmocka_unit_test(queue_test_batch),
         cmocka_unit_test(queue_test_reap),
         cmocka_unit_test(queue_test_random),
-        cmocka_unit_test(queue_test_return_many),
-        cmocka_unit_test(queue_test_kill)
+        cmocka_unit_test(queue_test_return_many)
     };
 
     fixture_init(&queue, QUEUE_ZONE, 8);
