@@ -106,8 +106,8 @@ for (
     is_deeply([ @$s{qw(sessions subscriptions destinations)} ],
               [ $n, $n * $each, $n * $each ], "$name: counted");
 
-    # a session 48, a name of at most 24 octets 64, a worker's interest 32
-    is($s->{zone}{used}, $n * 48 + $n * $each * (64 + 32),
+    # a session 48, a name of at most 24 octets 96, a worker's interest 32
+    is($s->{zone}{used}, $n * 48 + $n * $each * (96 + 32),
        "$name: the zone has what the reference plans");
 
     my $grown = memory_of($t) - $memory;
