@@ -32,6 +32,13 @@ my %left_out = (
     't/hostile_readers.t'    => 't/flush.t is here',
     't/hostile_handshakes.t' => 't/handshake.t is here',
     't/reload_load.t'        => 't/reload.t is here',
+    't/queue_crash.t'        => 'of the broker; t/queues.t is here',
+    't/queue_lost.t'         => 'the same; t/ack.t is here',
+    't/replay.t'             => 'the same; t/history.t is here',
+    't/client_limits.t'      => 'of sessions; t/stomp_limits.t is here',
+    't/login_wait.t'         => 'the same; t/users.t is here',
+    't/stomppy.t'            => 'another client; t/stompjs.t is here',
+    't/stompjs_queues.t'     => 'the same; t/queues.t is here',
 );
 
 for my $suite (split ' ', $ENV{STOMP_VERSIONS} // 'trixie newest') {
